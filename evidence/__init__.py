@@ -1,0 +1,1 @@
+"""Literature: finds papers, remembers them, and sets pooled effects beside the claims they bear on."""
