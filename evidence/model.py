@@ -275,6 +275,7 @@ class AnalysisResult:
     result: PooledEffect | None  # the pool of the primary rows
     reason: str  # how it was pooled, or why not, in words
     note_only: PooledEffect | None = None  # k = 2: the pool, given as a note
+    directions: DirectionCount | None = None  # of this question's results, one vote a study
     subgroups: tuple[tuple[str, str, PooledEffect], ...] = ()  # column, level, pool
     sensitivities: tuple[Sensitivity, ...] = ()
 
