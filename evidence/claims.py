@@ -6,9 +6,15 @@ import datetime as dt
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _one_line(text: str) -> str:
+    """Claim files wrap long texts over several lines; the breaks mean nothing."""
+    return " ".join(text.split())
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Pmid = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
@@ -17,7 +23,9 @@ Pmid = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 class Part(BaseModel):
     """A part of a claim file: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 class RestsOn(Part):

@@ -99,6 +99,7 @@ class Study:
     source_url: str
     notes: str
     at: Place
+    same_as: str | None = None  # another study_id with the same people: count them once
 
     @property
     def label(self) -> str:
@@ -275,7 +276,8 @@ class AnalysisResult:
     result: PooledEffect | None  # the pool of the primary rows
     reason: str  # how it was pooled, or why not, in words
     note_only: PooledEffect | None = None  # k = 2: the pool, given as a note
-    directions: DirectionCount | None = None  # of this question's results, one vote a study
+    directions: DirectionCount | None = None  # of the primary rows, one vote a study
+    near: DirectionCount | None = None  # of studies that give sensitivity rows only
     subgroups: tuple[tuple[str, str, PooledEffect], ...] = ()  # column, level, pool
     sensitivities: tuple[Sensitivity, ...] = ()
 
@@ -314,7 +316,7 @@ class Counts:
     to_screen: int | None
     studies_known: int
     studies_contributing: int  # to any pooled or shown numerical estimate
-    results_missing: int  # results known to exist whose numbers nobody reported
+    results_missing: int  # studies that bear on the claim and give no usable number
     people: int  # in the primary analysis
 
 
@@ -331,6 +333,7 @@ class EvidenceRow:
     verdict: Verdict
     runs: tuple[SearchRun, ...] = ()
     ranking: tuple[tuple[Record, float], ...] = ()  # reading order with scores
+    ranking_method: str = ""
     retracted: tuple[Study, ...] = ()
     notices: tuple[str, ...] = field(default=())  # "last search failed on ...; state of ... kept"
 

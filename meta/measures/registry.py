@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meta.errors import UnknownName
+from meta.errors import InputError, UnknownName
+from meta.measures.checks import checked
 
 Array = NDArray[np.float64]
 Formula = Callable[..., tuple[Array, Array]]
@@ -49,14 +51,49 @@ class Measure:
 MEASURES: dict[str, Measure] = {}
 
 
+def scale(name: str, natural: Callable[[Array], Array]) -> None:
+    """Register a scale of analysis with its way back to the one that people read."""
+    _NATURAL[name] = natural
+
+
 def measure(
-    key: str, *, label: str, scale: str, needs: tuple[str, ...], null: float = 0.0
+    key: str,
+    *,
+    label: str,
+    scale: str,
+    needs: tuple[str, ...],
+    null: float = 0.0,
+    at_least: Mapping[str, int] | None = None,
 ) -> Callable[[Formula], Formula]:
-    """Register a formula under its key; the decorated function stays callable as it is."""
+    """Register a formula under its key, with the checks of its columns in front.
+
+    The decorated function takes the columns of ``needs`` in that order or by name, then its
+    options. It gets them as float arrays of one length and may assume that they are sound; bad
+    ones raise ``BadRows`` with every row. ``whole=False`` admits fractions in counts (effective
+    sample sizes); ``at_least`` sets minima beyond the usual ones. A result that is infinite in
+    effect or variance is undefined: both become NaN.
+    """
 
     def register(compute: Formula) -> Formula:
-        MEASURES[key] = Measure(key, label, scale, needs, compute, null)
-        return compute
+        @functools.wraps(compute)
+        def formula(*args: Any, whole: bool = True, **options: Any) -> tuple[Array, Array]:
+            columns = dict(zip(needs, args, strict=False))
+            columns |= {name: options.pop(name) for name in needs if name in options}
+            missing = [name for name in needs if name not in columns]
+            if missing or len(args) > len(needs):
+                raise InputError(
+                    f"{key} needs the columns {', '.join(needs)}",
+                    [f"{name} is not given" for name in missing],
+                    remedy="pass each as one number per study",
+                )
+            sound = checked(columns, whole=whole, at_least=at_least)
+            with np.errstate(all="ignore"):  # what is undefined becomes NaN, below
+                y, v = compute(*(sound[name] for name in needs), **options)
+            infinite = np.isinf(y) | np.isinf(v)
+            return np.where(infinite, np.nan, y), np.where(infinite, np.nan, v)
+
+        MEASURES[key] = Measure(key, label, scale, needs, formula, null)
+        return formula
 
     return register
 

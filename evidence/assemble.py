@@ -1,0 +1,135 @@
+"""A claim, its extraction and what the store knows become one evidence row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from evidence.claims import Claim
+from evidence.directions import count_directions
+from evidence.model import (
+    AnalysisResult,
+    Counts,
+    EffectRow,
+    EvidenceRow,
+    Extraction,
+    Record,
+    Screening,
+    SearchRun,
+    Study,
+)
+from evidence.synthesis import analyse
+from evidence.verdict import judge
+
+
+def assemble(
+    claim: Claim,
+    extraction: Extraction,
+    *,
+    records: Sequence[Record] = (),
+    runs: Sequence[SearchRun] = (),
+    ranking: Sequence[tuple[Record, float]] = (),
+    ranking_method: str = "",
+    retracted_pmids: Collection[str] = (),
+    notices: Sequence[str] = (),
+) -> EvidenceRow:
+    """Analyse, judge and count a claim.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Every record that the claim's search holds; empty when it never ran.
+    runs : sequence of SearchRun
+        The claim's searches, newest first.
+    ranking : sequence of (Record, score)
+        Records in reading order, and how it came about.
+    retracted_pmids : collection of str
+        PMIDs of retracted papers, from the records and the check of included studies.
+    notices : sequence of str
+        What the reader must know about this state, such as a search that failed.
+    """
+    gone = {r.pmid for r in records if r.retracted} | set(retracted_pmids)
+    retracted = tuple(s for s in extraction.studies if s.pmid in gone)
+    analyses = analyse(claim, extraction, retracted={s.study_id for s in retracted})
+    without_numbers = _without_numbers(extraction, analyses)
+    return EvidenceRow(
+        claim=claim,
+        extraction=extraction,
+        counts=_counts(claim, extraction, analyses, without_numbers, records, runs),
+        analyses=analyses,
+        directions=count_directions(without_numbers),
+        direction_rows=without_numbers,
+        verdict=judge(claim, analyses),
+        runs=tuple(runs),
+        ranking=tuple(ranking),
+        ranking_method=ranking_method,
+        retracted=retracted,
+        notices=(*_retraction_notices(retracted), *notices),
+    )
+
+
+def _retraction_notices(retracted: Sequence[Study]) -> tuple[str, ...]:
+    return tuple(
+        f"{study.label} (PMID {study.pmid}) was retracted: its rows stay visible and left every "
+        "analysis."
+        for study in retracted
+    )
+
+
+def _used(analyses: Sequence[AnalysisResult]) -> set[str]:
+    return {e.row.effect_id for a in analyses for e in (*a.estimates, *a.extra)}
+
+
+def _without_numbers(
+    extraction: Extraction, analyses: Sequence[AnalysisResult]
+) -> tuple[EffectRow, ...]:
+    """Every row that gives no poolable number, context included, in the order of the file."""
+    used = _used(analyses)
+    return tuple(row for row in extraction.effects if row.effect_id not in used)
+
+
+def decided(screening: Sequence[Screening]) -> dict[str, bool]:
+    """Record to relevant or not, for training: the latest row wins, full text over abstract.
+
+    A record whose latest decision is "unsure" is left out: it teaches nothing yet.
+    """
+    latest: dict[str, Screening] = {}
+    for row in screening:
+        before = latest.get(row.record)
+        if (
+            before is None
+            or row.stage == before.stage
+            or (row.stage == "full-text" and before.stage == "title-abstract")
+        ):
+            latest[row.record] = row
+    return {
+        record: row.decision == "include"
+        for record, row in latest.items()
+        if row.decision != "unsure"
+    }
+
+
+def _counts(
+    claim: Claim,
+    extraction: Extraction,
+    analyses: Sequence[AnalysisResult],
+    without_numbers: Sequence[EffectRow],
+    records: Sequence[Record],
+    runs: Sequence[SearchRun],
+) -> Counts:
+    decisions = decided(extraction.screening)
+    used = _used(analyses)
+    contributing = {row.study_id for row in extraction.effects if row.effect_id in used}
+    primary = next(a for a in analyses if a.plan.id == claim.plan.primary)
+    silent = {row.study_id for row in without_numbers if row.role != "context"} - contributing
+    known = {s.study_id for s in extraction.studies}
+    searched = bool(runs)
+    return Counts(
+        found=len(records) if searched else None,
+        screened=len({row.record for row in extraction.screening}),
+        included=sum(decisions.values()),
+        to_screen=sum(r.pmid not in decisions for r in records) if searched else None,
+        studies_known=len(known),
+        studies_contributing=len(contributing),
+        results_missing=len(silent),
+        people=sum(e.n for e in primary.estimates),
+    )

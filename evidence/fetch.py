@@ -1,0 +1,504 @@
+"""Polite HTTP to the E-utilities: one limiter for the machine, retries, faults in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import fcntl
+import json
+import os
+import random
+import re
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn, TextIO, TypeVar
+from urllib.parse import quote, quote_plus, urlsplit
+
+import requests
+import urllib3
+
+from evidence.errors import SourceBusy, SourceError, SourceUnreachable
+
+T = TypeVar("T")
+
+BASE = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
+TOOL = "living-evidence"
+RATE, RATE_WITH_KEY = 3, 10  # requests a second; NCBI usage policy (NBK25497)
+WINDOW_S = 1.0
+RETRIES = 5
+FIRST_DELAY_S = 1.0  # doubled with every retry
+LONGEST_WAIT_S = 120.0  # a longer Retry-After ends the run instead of hanging it
+CONNECT_S = 6.0  # name look-up and connection together
+READ_S = 60.0  # silence within a reply
+REPLY_S = 300.0  # a whole reply, however slowly it drips
+ABANDONED_S = 2 * REPLY_S  # no request lives longer than this
+TRY_LATER = "run the same command again later; what was received so far is kept"
+
+
+class Passing(Exception):
+    """A fault that may pass: the request is worth sending again."""
+
+    def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s  # what the service asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where and how to reach the E-utilities."""
+
+    base: str
+    api_key: str | None = field(repr=False)
+    email: str | None
+    cache: Path  # folder of the limiter that all processes of this user share
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """Read EVIDENCE_EUTILS_URL, NCBI_API_KEY, NCBI_EMAIL and XDG_CACHE_HOME.
+
+    Raises
+    ------
+    SourceError
+        If EVIDENCE_EUTILS_URL is not an http(s) address.
+    """
+    base = environ.get("EVIDENCE_EUTILS_URL", "").strip() or BASE
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SourceError(
+            f"EVIDENCE_EUTILS_URL = {base!r} is not an address",
+            remedy=f"write it like {BASE}, or unset it",
+        )
+    home = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or "~") / ".cache")
+    return Settings(
+        base=base.rstrip("/"),
+        api_key=environ.get("NCBI_API_KEY", "").strip() or None,
+        email=environ.get("NCBI_EMAIL", "").strip() or None,
+        cache=Path(home).expanduser() / TOOL,
+    )
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A request in the limiter's file: in flight, or landed at ``stamp``."""
+
+    name: str
+    pid: int
+    stamp: float
+    flying: bool
+
+
+class Limiter:
+    """At most ``rate`` requests in any ``window_s`` seconds, over all threads and processes.
+
+    A request occupies its place from before it is sent until ``window_s`` after its reply, so the
+    service, wherever its clock stands between the two, can never count more than ``rate`` in a
+    window. The places are lines of one file under an advisory lock; ``clock`` must be common to
+    all processes of the machine and never step back, as ``time.monotonic`` is.
+
+    Parameters
+    ----------
+    path : Path
+        The file that all who share the limit name alike; its folder is made.
+    rate : int
+        Requests in a window.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rate: int,
+        *,
+        window_s: float = WINDOW_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path, self.rate, self.window_s = path, rate, window_s
+        self._clock, self._sleep = clock, sleep
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a place, and hold it while the request is under way."""
+        name = self._enter()
+        try:
+            yield
+        finally:
+            self._land(name)
+
+    def _enter(self) -> str:
+        while True:
+            with self._tickets() as tickets:
+                now = self._clock()
+                if len(tickets) < self.rate:
+                    name = uuid.uuid4().hex
+                    tickets.append(_Ticket(name, os.getpid(), now, True))
+                    return name
+                ends = [t.stamp + self.window_s - now for t in tickets if not t.flying]
+            # With every place in flight nothing ends before one lands: look again soon.
+            self._sleep(min(ends) + 0.001 if ends else self.window_s / 10)
+
+    def _land(self, name: str) -> None:
+        with self._tickets() as tickets:
+            for ticket in tickets:
+                if ticket.name == name:
+                    ticket.stamp, ticket.flying = self._clock(), False
+
+    @contextlib.contextmanager
+    def _tickets(self) -> Iterator[list[_Ticket]]:
+        """The places that count now, for changing; written back when the block ends."""
+        with self._open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes
+            now = self._clock()
+            tickets = [t for line in file if (t := _ticket(line)) and self._counts(t, now)]
+            yield tickets
+            file.seek(0)
+            file.truncate()
+            file.writelines(f"{t.name} {t.pid} {t.stamp!r} {int(t.flying)}\n" for t in tickets)
+
+    def _counts(self, ticket: _Ticket, now: float) -> bool:
+        if ticket.stamp > now:  # written before the machine was restarted
+            return False
+        if ticket.flying and not _alive(ticket.pid):  # killed: it may have sent until just now
+            ticket.stamp, ticket.flying = now, False
+        return now - ticket.stamp < (ABANDONED_S if ticket.flying else self.window_s)
+
+    def _open(self) -> TextIO:
+        fallback = Path(tempfile.gettempdir()) / f"{TOOL}-{os.getuid()}" / self.path.name
+        for path in (self.path, fallback):
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = path.open("a+", encoding="ascii")
+                file.seek(0)
+                return file
+        raise SourceError(
+            "the rate of requests cannot be shared with other processes",
+            [f"{self.path}: cannot be written", f"{fallback}: cannot be written"],
+            remedy="set XDG_CACHE_HOME to a folder that you may write",
+        )
+
+
+def _ticket(line: str) -> _Ticket | None:
+    with contextlib.suppress(ValueError):  # a line cut short by a full disk does not count
+        name, pid, stamp, flying = line.split()
+        return _Ticket(name, int(pid), float(stamp), flying == "1")
+    return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Eutils:
+    """The E-utilities behind one address: POST only, limited, retried, never telling the key.
+
+    Parameters
+    ----------
+    base : str
+        Address of the utilities, with or without a trailing slash.
+    tool, email, api_key : str
+        Sent with every request; without a key the rate is 3 a second, with one 10.
+    cache : Path
+        Folder of the shared limiter; ignored when ``limiter`` is given.
+    timeout_s : float
+        Longest silence within a reply, in seconds.
+    clock, sleep, rng : callables, random.Random
+        Time and jitter, for tests.
+    progress : callable
+        Receives a line of plain text when something takes longer.
+
+    Attributes
+    ----------
+    requests : int
+        Requests sent so far, retries included.
+    """
+
+    def __init__(
+        self,
+        base: str = BASE,
+        *,
+        tool: str = TOOL,
+        email: str | None = None,
+        api_key: str | None = None,
+        cache: Path | None = None,
+        limiter: Limiter | None = None,
+        timeout_s: float = READ_S,
+        reply_s: float = REPLY_S,
+        connect_s: float = CONNECT_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.base = base.rstrip("/")
+        parts = urlsplit(self.base)
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._identity = {"tool": tool}
+        if email:
+            self._identity["email"] = email
+        self._key = api_key or None
+        if limiter is None:
+            folder = cache or settings_from(os.environ).cache
+            # One file per kind of limit: NCBI counts per address, or per key.
+            name = "eutils-with-key" if self._key else "eutils"
+            rate = RATE_WITH_KEY if self._key else RATE
+            limiter = Limiter(folder / name, rate, clock=clock, sleep=sleep)
+        self._limiter = limiter
+        self._timeout_s, self._reply_s, self._connect_s = timeout_s, reply_s, connect_s
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._tell = progress or (lambda line: None)
+        self._local = threading.local()
+        self._unreachable: str | None = None
+        self._probed = False
+        self._tired = False  # all retries of the last request failed
+        self.requests = 0
+
+    @classmethod
+    def from_environ(
+        cls, environ: Mapping[str, str], *, progress: Callable[[str], None] | None = None
+    ) -> Eutils:
+        """As the environment says; see `settings_from`."""
+        settings = settings_from(environ)
+        return cls(
+            settings.base,
+            email=settings.email,
+            api_key=settings.api_key,
+            cache=settings.cache,
+            progress=progress,
+        )
+
+    def __repr__(self) -> str:
+        return f"Eutils({self.base!r}, {'with' if self._key else 'without'} a key)"
+
+    def progress(self, line: str) -> None:
+        """Tell the user one line of progress."""
+        self._tell(self._redact(line))
+
+    def call(self, name: str, fields: Mapping[str, str], read: Callable[[bytes], T]) -> T:
+        """POST ``fields`` to utility ``name`` and return what ``read`` makes of the reply.
+
+        Sent again, at most 5 times with doubling delays and jitter, after 429, 5xx, a timeout, a
+        transfer that broke, a web page, or when ``read`` raises `Passing`. After a request that
+        failed to the end, later ones are repeated only once until the service answers again.
+
+        Raises
+        ------
+        SourceUnreachable
+            No connection; found out once, then known for the rest of the run.
+        SourceBusy
+            The service kept failing.
+        SourceError
+            It refused: a bad key, a query that it cannot read, a request that is too long.
+        """
+        retries = 1 if self._tired else RETRIES
+        for attempt in range(retries + 1):
+            try:
+                answer = read(self._post(name, fields))
+            except Passing as fault:
+                reason, wait_s = self._redact(str(fault)), fault.wait_s
+            except SourceError as fault:
+                refusal = fault
+                break
+            else:
+                self._tired = False
+                return answer
+            if attempt == retries or wait_s > LONGEST_WAIT_S:
+                self._tired = True
+                asked = f", which asked to wait {wait_s:.0f} s" if wait_s > LONGEST_WAIT_S else ""
+                # Raised outside the handler: the exception of the transport holds the request.
+                refusal = SourceBusy(
+                    f"PubMed did not answer {name} in {attempt + 1} attempts{asked}: {reason}",
+                    remedy=TRY_LATER,
+                )
+                break
+            delay_s = max(wait_s, FIRST_DELAY_S * 2**attempt * self._rng.uniform(0.5, 1.0))
+            self.progress(
+                f"{name}: {reason}; again in {delay_s:.1f} s (retry {attempt + 1} of {retries})"
+            )
+            self._sleep(delay_s)
+        raise type(refusal)(
+            self._redact(refusal.problem),
+            [self._redact(place) for place in refusal.places],
+            remedy=refusal.remedy,
+        )
+
+    def _post(self, name: str, fields: Mapping[str, str]) -> bytes:
+        self._reach()
+        form = {**fields, **self._identity}
+        if self._key:
+            form["api_key"] = self._key
+        reason = ""
+        try:
+            with self._limiter.slot():
+                self.requests += 1
+                reply = self._session().post(
+                    f"{self.base}/{name}.fcgi",
+                    data=form,
+                    timeout=(self._connect_s, self._timeout_s),
+                    stream=True,
+                    allow_redirects=False,  # a redirected POST would arrive as a GET
+                )
+                with reply:
+                    body = self._body(reply)
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError):
+            reason = "no connection could be made"
+        except requests.exceptions.SSLError:
+            reason = "no secure connection could be made"
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
+            raise Passing("no reply in time") from None
+        except requests.exceptions.ConnectionError as fault:
+            inner = getattr(fault.args[0] if fault.args else None, "reason", None)
+            if not isinstance(inner, urllib3.exceptions.NewConnectionError):
+                raise Passing("the connection broke") from None
+            reason = "no connection could be made"
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
+            raise Passing("the transfer broke before its end") from None
+        if reason:
+            self._give_up(reason)
+        _judge(reply.status_code, reply.headers, body)
+        return body
+
+    def _body(self, reply: requests.Response) -> bytes:
+        """The whole body, within ``reply_s`` seconds however slowly it drips."""
+        chunks, end = [], time.monotonic() + self._reply_s
+        while chunk := reply.raw.read1(1 << 16, decode_content=True):
+            chunks.append(chunk)
+            if time.monotonic() > end:
+                raise Passing(f"the reply took longer than {self._reply_s:.0f} s")
+        return b"".join(chunks)
+
+    def _session(self) -> requests.Session:
+        """One session per thread; loopback addresses are never sent through a proxy."""
+        if not hasattr(self._local, "session"):
+            session = requests.Session()
+            session.headers["User-Agent"] = self._identity["tool"]
+            session.trust_env = not _is_loopback(self._host)
+            self._local.session = session
+        return self._local.session  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        if hasattr(self._local, "session"):
+            self._local.session.close()
+            del self._local.session
+
+    def _reach(self) -> None:
+        """Probe once whether a connection can be made at all, within ``connect_s`` seconds.
+
+        Name look-up has no timeout of its own and each address would have its own, hence a thread.
+        """
+        if self._unreachable is not None:
+            self._give_up(self._unreachable)
+        if self._probed:
+            return
+        host, port = self._host, self._port
+        if not _is_loopback(host):
+            proxies = requests.utils.get_environ_proxies(self.base)
+            if proxy := requests.utils.select_proxy(self.base, proxies):
+                parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+                host, port = parts.hostname or host, parts.port or 80
+        outcome: list[str] = []
+
+        def knock() -> None:
+            try:
+                socket.create_connection((host, port), timeout=self._connect_s).close()
+            except socket.gaierror:
+                outcome.append("its name could not be looked up")
+            except OSError as fault:
+                outcome.append(fault.strerror or "no connection could be made")
+            else:
+                outcome.append("")
+
+        thread = threading.Thread(target=knock, daemon=True)
+        thread.start()
+        thread.join(self._connect_s)
+        if reason := outcome[0] if outcome else f"no connection within {self._connect_s:g} s":
+            self._give_up(reason)
+        self._probed = True
+
+    def _give_up(self, reason: str) -> NoReturn:
+        self._unreachable = reason
+        raise SourceUnreachable(
+            f"PubMed ({self._host}) cannot be reached: {reason[0].lower()}{reason[1:]}",
+            remedy="check the network; until then everything is built from what is on disk",
+        )
+
+    def _redact(self, text: str) -> str:
+        """``text`` without the key in any of its spellings."""
+        if self._key:
+            for spelling in {self._key, quote(self._key), quote_plus(self._key)}:
+                text = re.sub(re.escape(spelling), "[key]", text, flags=re.IGNORECASE)
+        return text
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _judge(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise what the status or the first bytes of a reply mean; bodies are never repeated."""
+    start = body[:400].lstrip().lower()
+    if status == 429 or (start.startswith(b"{") and b"rate limit exceeded" in start):
+        raise Passing("too many requests", wait_s=_retry_after_s(headers))
+    if status >= 500 or status == 408:
+        raise Passing(f"HTTP {status}", wait_s=_retry_after_s(headers))
+    if status == 414:
+        raise SourceError(
+            "PubMed refuses a request of this length (HTTP 414)", remedy="shorten the query"
+        )
+    if status == 400 and re.search(rb"api[ _-]?key", body, re.IGNORECASE):
+        raise SourceError(
+            "PubMed refuses the API key (HTTP 400)",
+            remedy="correct NCBI_API_KEY, or unset it to go on at 3 requests a second",
+        )
+    if status != 200:
+        raise SourceError(
+            f"PubMed refuses the request (HTTP {status})",
+            remedy="check EVIDENCE_EUTILS_URL and the query",
+        )
+    if not start:
+        raise Passing("an empty reply")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise Passing("a web page in place of data")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """Seconds that a Retry-After header asks for; a date counts from the service's own clock."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        until = email.utils.parsedate_to_datetime(text)
+        now = email.utils.parsedate_to_datetime(headers.get("Date", ""))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def json_object(body: bytes) -> dict[str, object]:
+    """A JSON object that may hold raw line breaks within its strings, as PubMed sends them.
+
+    Raises
+    ------
+    Passing
+        If it is no JSON object.
+    """
+    try:
+        value = json.loads(body.decode("utf-8", "replace"), strict=False)
+    except ValueError:
+        raise Passing("a reply that is no JSON") from None
+    if not isinstance(value, dict):
+        raise Passing("a reply that is no JSON object")
+    return value

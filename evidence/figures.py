@@ -1,0 +1,160 @@
+"""What a claim's forest plots show: its analyses as groups of rows, each row linked to its study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evidence.model import AnalysisResult, Estimate, EvidenceRow, PublishedResult
+from evidence.tables import interval
+from evidence.verdict import threshold
+from meta.measures.registry import Measure, measure_named
+from meta.plots.forest import Group, Row, describe, forest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A forest plot to be drawn: its name, what it says in words, and its groups."""
+
+    name: str
+    title: str
+    alt: str
+    groups: tuple[Group, ...]
+    measure: Measure
+    left: str
+    right: str
+    smallest_effect: float | None
+
+    def draw(self, *, width_mm: float = 170) -> Figure:
+        return forest(
+            self.groups,
+            measure=self.measure,
+            columns=("n", "Exercise, time"),
+            left=self.left,
+            right=self.right,
+            smallest_effect=self.smallest_effect,
+            width_mm=width_mm,
+        )
+
+
+def pictures(row: EvidenceRow) -> Iterator[Picture]:
+    """One forest plot for each analysis with estimates, and one beside published results.
+
+    Analyses answer different questions: each has a plot and a diamond of its own.
+    """
+    for analysis in row.analyses:
+        if analysis.estimates or analysis.extra:
+            yield _of_analysis(row, analysis)
+    published = [p for p in row.extraction.published if p.comparable]
+    if published:
+        yield _beside_published(row, published)
+
+
+def _of_analysis(row: EvidenceRow, analysis: AnalysisResult) -> Picture:
+    plan = analysis.plan
+    measure = measure_named(plan.measure)
+    groups = []
+    if analysis.estimates:
+        groups.append(
+            Group(
+                title=plan.title,
+                rows=tuple(_rows(analysis, analysis.estimates)),
+                result=analysis.result,
+                note="" if analysis.result is not None else _sentence(analysis.reason),
+            )
+        )
+    if analysis.extra:
+        groups.append(
+            Group(
+                title="Sensitivity rows, not in the pool",
+                rows=tuple(_rows(analysis, analysis.extra, role="sensitivity")),
+                result=None,
+                note="",
+            )
+        )
+    is_primary = plan.id == row.claim.plan.primary
+    limit = threshold(row.claim, analysis) if is_primary else 0.0
+    return Picture(
+        name=f"forest-{plan.id}",
+        title=plan.title,
+        alt=describe(groups, measure=measure),
+        groups=tuple(groups),
+        measure=measure,
+        left=plan.left,
+        right=plan.right,
+        smallest_effect=limit or None,
+    )
+
+
+def _rows(
+    analysis: AnalysisResult, estimates: Sequence[Estimate], *, role: str = "primary"
+) -> Iterator[Row]:
+    weights: Sequence[float | None] = [None] * len(estimates)
+    if role == "primary" and analysis.result is not None:
+        weights = [float(w) for w in analysis.result.weights]
+    if role == "primary" and analysis.result is None:
+        role = "unpooled"
+    for estimate, weight in zip(estimates, weights, strict=True):
+        what = ", ".join(t for t in (estimate.row.exercise, estimate.row.timepoint) if t)
+        yield Row(
+            label=estimate.label,
+            yi=estimate.yi,
+            ci=interval(estimate, analysis.plan.level),
+            weight=weight,
+            columns=(str(estimate.n), what),
+            role=role,
+            href=estimate.study.link,
+        )
+
+
+def _beside_published(row: EvidenceRow, published: Sequence[PublishedResult]) -> Picture:
+    primary = row.primary
+    ours = [a for a in row.analyses if a.result is not None]
+    measure = measure_named((ours[0] if ours else primary).plan.measure)
+    groups = [
+        Group(
+            title=f"This review: {a.plan.title}",
+            rows=(),
+            result=a.result,
+            note="",
+        )
+        for a in ours
+    ]
+    groups.append(
+        Group(
+            title="Published meta-analyses, as published",
+            rows=tuple(
+                Row(
+                    label=p.meta_analysis,
+                    yi=p.estimate,
+                    ci=(p.ci_low, p.ci_high),
+                    weight=None,
+                    columns=(p.n or "", p.question),
+                    role="published",
+                    href=p.source_url,
+                )
+                for p in published
+                if p.estimate is not None and p.ci_low is not None and p.ci_high is not None
+            ),
+            result=None,
+            note="",
+        )
+    )
+    return Picture(
+        name="forest-published",
+        title="Beside the published meta-analyses",
+        alt=describe(groups, measure=measure),
+        groups=tuple(groups),
+        measure=measure,
+        left=primary.plan.left,
+        right=primary.plan.right,
+        smallest_effect=None,
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -1,0 +1,265 @@
+"""One claim's update: what PubMed finds now against what the store holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evidence.errors import SourceError, SourceUnreachable
+from evidence.fetch import Eutils
+from evidence.model import SearchRun
+from evidence.pubmed import Found, details, find, served
+from evidence.store import Store
+
+SOURCE = "pubmed"
+OVERLAP_DAYS = 2  # PubMed dates revisions in its own time zone, and its index lags behind
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What one update brought for one claim; all tuples hold PMIDs."""
+
+    claim: str
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  # known records whose content differs now
+    retracted: tuple[str, ...] = ()  # retracted now, and not known to be before
+    dropped: tuple[str, ...] = ()  # no longer found
+    not_served: tuple[str, ...] = ()  # found by the search, but PubMed serves no record for them
+    run: SearchRun | None = None
+    requests: int = 0
+    problem: SourceError | None = None  # why the claim keeps its earlier state
+
+    @property
+    def complete(self) -> bool:
+        return self.problem is None and not self.not_served
+
+    def summary(self) -> str:
+        """One line for the terminal."""
+        if self.problem is not None:
+            return f"{self.claim}: earlier state kept. {self.problem.problem}"
+        count = self.run.count if self.run else 0
+        words = [f"{self.claim}: {count:,} found, {len(self.new):,} new"]
+        for name, pmids in (
+            ("changed", self.changed),
+            ("retracted", self.retracted),
+            ("no longer found", self.dropped),
+            ("not served", self.not_served),
+        ):
+            if pmids:
+                words.append(f"{len(pmids):,} {name}")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedCheck:
+    """The included studies, asked for at once whatever the searches find; tuples of PMIDs."""
+
+    retracted: tuple[str, ...] = ()  # newly: someone must act
+    changed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # never served by this source
+    lost: tuple[str, ...] = ()  # held in the store, but no longer served
+    requests: int = 0
+    problem: SourceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One run over all claims."""
+
+    claims: tuple[Retrieval, ...]
+    included: IncludedCheck
+    unreachable: SourceUnreachable | None  # then everything is built from what is on disk
+
+    @property
+    def complete(self) -> bool:
+        """False when PubMed answered with less than it should; unreachable is no fault."""
+        parts = [r.complete or isinstance(r.problem, SourceUnreachable) for r in self.claims]
+        check = self.included
+        fine = check.problem is None or isinstance(check.problem, SourceUnreachable)
+        return all(parts) and fine and not check.lost
+
+    @property
+    def requests(self) -> int:
+        return sum(r.requests for r in self.claims) + self.included.requests
+
+
+def update_claim(
+    claim: str,
+    query: str,
+    eutils: Eutils,
+    store: Store,
+    *,
+    on: dt.date,
+    received: set[str] | None = None,
+) -> Retrieval:
+    """Search for one claim and bring the store up to date.
+
+    One search lists all PMIDs; a second one those revised since the last run. Fetched are only
+    records that are not held, were revised, or were last received more than 90 days ago. Each
+    batch is kept at once, so that a run that was interrupted goes on where it stopped; the
+    claim's own set changes only at the end, in one step.
+
+    Parameters
+    ----------
+    received : set of str
+        PMIDs that this run has fetched for other claims; they are not fetched again, and those
+        fetched now are put in.
+
+    Raises
+    ------
+    SourceError
+        The claim's set is as it was before; records received so far are kept.
+    StoreError
+        See `Store`.
+    """
+    received = set() if received is None else received
+    before = eutils.requests
+    found = find(query, eutils)
+    full = _run(claim, found, on, "full")
+    since = _since(claim, store, on)
+    revised: set[str] = set()
+    revised_run = None
+    if found.pmids:
+        late = find(query, eutils, extra=f"{since:%Y/%m/%d}:3000[lr]")
+        revised = set(late.pmids) & set(found.pmids)
+        revised_run = _run(claim, late, on, "revised")
+    fetched = store.fetched_on(found.pmids)
+    members = store.members(claim)
+    wanted = set(store.stale(found.pmids, on))
+    # What enters the claim may have been revised while no search of any claim listed it.
+    wanted |= {p for p, day in fetched.items() if p not in members and day < since.isoformat()}
+    # On a second run of the same day the same revisions are listed again: they are held.
+    seen = store.revised_seen(claim, on)
+    wanted |= {p for p in revised if p not in seen or fetched.get(p, "") < on.isoformat()}
+    changed: list[str] = []
+    retracted: list[str] = []
+    not_served: list[str] = []
+    for batch in details([p for p in found.pmids if p in wanted - received], eutils):
+        added = store.add(batch.records, on=on)
+        received.update(record.pmid for record in batch.records)
+        changed += added.changed
+        retracted += added.retracted
+        not_served += batch.not_served
+    if not_served:
+        full = _run(
+            claim, found, on, "full", f"listed by PubMed but not served: {', '.join(not_served)}"
+        )
+    settled = store.settle(claim, found.pmids, full, revised=revised, revised_run=revised_run)
+    return Retrieval(
+        claim=claim,
+        new=settled.new,
+        changed=tuple(changed),
+        retracted=tuple(retracted),
+        dropped=settled.dropped,
+        not_served=tuple(not_served),
+        run=full,
+        requests=eutils.requests - before,
+    )
+
+
+def check_included(
+    included: Iterable[str],
+    eutils: Eutils,
+    store: Store,
+    *,
+    on: dt.date,
+    received: Iterable[str] = (),
+) -> IncludedCheck:
+    """Ask for the included studies in one request, so that no retraction is missed.
+
+    Those in ``received`` arrived with a search of this run and are not asked for again. One that
+    the store holds and the reply lacks is asked for once more before it is called lost.
+
+    Raises
+    ------
+    SourceError
+        See `Eutils.call`.
+    """
+    before = eutils.requests
+    asked = sorted(set(included) - set(received), key=int)
+    held = store.fetched_on(asked)
+    records = served(asked, eutils)
+    missing = [pmid for pmid in asked if pmid not in records]
+    if lost := [pmid for pmid in missing if pmid in held]:
+        records |= served(lost, eutils)
+    added = store.add(records.values(), on=on)
+    return IncludedCheck(
+        changed=added.changed,
+        unknown=tuple(pmid for pmid in missing if pmid not in held),
+        lost=tuple(pmid for pmid in lost if pmid not in records),
+        requests=eutils.requests - before,
+    )
+
+
+def update_all(
+    claims: Iterable[tuple[str, str]],
+    included: Iterable[str],
+    eutils: Eutils,
+    store: Store,
+    *,
+    on: dt.date,
+) -> Update:
+    """Update every claim, then check the included studies; one claim's fault stops no other.
+
+    Once PubMed proved unreachable, nothing more is asked. A retraction of an included study is
+    told exactly once, even when the run in which it arrived was killed.
+
+    Parameters
+    ----------
+    claims : iterable of (str, str)
+        Claim id and query.
+    included : iterable of str
+        PMIDs of all included studies.
+
+    Raises
+    ------
+    StoreError
+        See `Store`.
+    """
+    included = set(included)
+    received: set[str] = set()
+    results: list[Retrieval] = []
+    unreachable: SourceUnreachable | None = None
+    for claim, query in claims:
+        before = eutils.requests
+        try:
+            results.append(update_claim(claim, query, eutils, store, on=on, received=received))
+        except SourceError as problem:
+            if isinstance(problem, SourceUnreachable):
+                unreachable = problem
+            results.append(Retrieval(claim, requests=eutils.requests - before, problem=problem))
+    before = eutils.requests
+    try:
+        check = check_included(included, eutils, store, on=on, received=received)
+    except SourceError as problem:
+        if isinstance(problem, SourceUnreachable):
+            unreachable = problem
+        check = IncludedCheck(requests=eutils.requests - before, problem=problem)
+    retracted = store.untold_retractions(included)
+    if retracted:
+        store.tell(retracted, on=on)
+    check = IncludedCheck(
+        retracted, check.changed, check.unknown, check.lost, check.requests, check.problem
+    )
+    return Update(tuple(results), check, unreachable)
+
+
+def _run(claim: str, found: Found, on: dt.date, kind: str, *warnings: str) -> SearchRun:
+    return SearchRun(
+        claim=claim,
+        source=SOURCE,
+        ran_on=on,
+        query=found.query,
+        translation=found.translation,
+        count=found.count,
+        warnings=found.warnings + warnings,
+        complete=not warnings,
+        kind=kind,
+    )
+
+
+def _since(claim: str, store: Store, on: dt.date) -> dt.date:
+    """From which day on a revision may have escaped the store."""
+    last = max((run.ran_on for run in store.runs(claim)), default=on)
+    return last - dt.timedelta(days=OVERLAP_DAYS)

@@ -1,0 +1,175 @@
+"""The pages of the site as text, from evidence rows: pure, and the same bytes for the same input."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from evidence.model import EvidenceRow
+from evidence.site import words
+from evidence.site.drawings import inline
+from evidence.site.views import SHOWN_IN_FULL, ClaimView, claim_view
+from meta.results import show, show_p
+
+HERE = Path(__file__).parent
+READING_SHOWN = 50  # records printed in reading order; the CSV holds all
+LONG_TABLE = 12  # rows from which a listing is folded, with its counts outside
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A finished picture for a claim's page.
+
+    ``name`` is ``forest-ANALYSIS`` for the picture of one analysis; any other name stands with the
+    published meta-analyses. ``svg`` is our own drawing, placed in the page as it is. ``files`` are
+    paths inside the site (``figures/CLAIM/NAME.pdf``), linked for download.
+    """
+
+    name: str
+    title: str
+    alt: str
+    svg: str
+    files: tuple[str, ...] = ()
+
+
+def render(
+    rows: Sequence[EvidenceRow],
+    figures: Mapping[str, Sequence[Figure]],
+    *,
+    on: dt.date,
+    version: str,
+    strategies: Mapping[str, str],
+) -> dict[str, str]:
+    """Render every page of the site.
+
+    Parameters
+    ----------
+    rows : sequence of EvidenceRow
+        The claims, in the order shown.
+    figures : mapping of claim id to sequence of Figure
+        Pictures; a claim or an analysis without one says so.
+    on : datetime.date
+        The day printed on the pages.
+    version : str
+        Version of the software.
+    strategies : mapping of claim id to str
+        The whole strategy as the source receives it; the claim's own where it is absent.
+
+    Returns
+    -------
+    dict of str to str
+        Path inside the site to text: ``index.html``, ``about.html``, ``style.css`` and
+        ``claims/ID.html``.
+
+    Raises
+    ------
+    ToolkitError
+        A figure that is no valid SVG, or would run or load something.
+    """
+    views = [
+        claim_view(row, query=strategies.get(row.claim.id) or row.claim.search.query())
+        for row in rows
+    ]
+    environment = _environment()
+    common = {"on": on, "version": version, "views": views}
+    pages = {
+        "index.html": environment.get_template("index.html").render(common, up=""),
+        "about.html": environment.get_template("about.html").render(
+            common, up="", example=_example(views)
+        ),
+        "style.css": (HERE / "style.css").read_text(encoding="utf-8"),
+    }
+    template = environment.get_template("claim.html")
+    for view in views:
+        claim = view.row.claim
+        pages[f"claims/{claim.id}.html"] = template.render(
+            common,
+            up="../",
+            view=view,
+            row=view.row,
+            claim=claim,
+            figures=figures.get(claim.id, ()),
+            reading_csv=f"data/{claim.id}/reading-order.csv",
+            evidence_files=(f"data/{claim.id}/evidence.csv", f"data/{claim.id}/evidence.json"),
+        )
+    return {path: _tidy(text) for path, text in pages.items()}
+
+
+def downloads(row: EvidenceRow, figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Every file that a claim's page links to and other code has to write."""
+    data = f"data/{row.claim.id}"
+    paths = [f"{data}/evidence.csv", f"{data}/evidence.json"]
+    if row.ranking:
+        paths.append(f"{data}/reading-order.csv")
+    return (*paths, *(path for figure in figures for path in figure.files))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "capital": words.capital,
+        "count": words.count,
+        "day": words.day,
+        "inside": words.inside,
+        "percent": words.percent,
+        "reported": words.reported,
+        "sentence": words.sentence,
+        "show": show,
+        "stop": words.stop,
+    }
+    environment.globals |= {
+        "READING_SHOWN": READING_SHOWN,
+        "LONG_TABLE": LONG_TABLE,
+        "SHOWN_IN_FULL": SHOWN_IN_FULL,
+        "ROLES": words.ROLES,
+        "STANDARDISERS": words.STANDARDISERS,
+        "TIERS": words.TIERS,
+        "anchor": words.anchor,
+        "degrees": words.degrees,
+        "figure_svg": _figure_svg,
+        "level_text": words.level_text,
+        "empty": words.none,
+        "path": words.path,
+        "plural": words.plural,
+        "route_words": route_words,
+        "row_link": words.row_link,
+        "safe_url": words.safe_url,
+        "show_p": show_p,
+    }
+    return environment
+
+
+def route_words(route: str) -> str:
+    """The way an effect was obtained: the register's own words, else its key."""
+    from evidence.routes import ROUTES
+
+    known = ROUTES.get(route)
+    return getattr(known, "label", "") or route.replace("_", " ").replace("-", " ")
+
+
+def _figure_svg(figure: Figure) -> Markup:
+    return inline(figure.svg, prefix=re.sub(r"[^A-Za-z0-9_-]", "-", figure.name), alt=figure.alt)
+
+
+def _example(views: Sequence[ClaimView]) -> ClaimView | None:
+    """The first claim with a pooled primary analysis, to show how a number is traced."""
+    return next((v for v in views if v.primary.pool is not None), None)
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, no runs of empty lines: small pages with readable source."""
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

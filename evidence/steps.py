@@ -1,0 +1,452 @@
+"""The hallway: each command is one function here, from a workspace to an answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evidence import checks, files
+from evidence.assemble import assemble, decided
+from evidence.checks import Finding
+from evidence.claim_files import new_claim_text
+from evidence.claims import Claim
+from evidence.errors import SchemaError, SourceUnreachable, ToolkitError
+from evidence.extracted import HEADERS, read_extraction
+from evidence.fetch import Eutils
+from evidence.figures import pictures
+from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
+from evidence.publish import data_files, publish
+from evidence.pubmed.nbib import read_nbib
+from evidence.reading_order import (
+    READING_COLUMNS,
+    ReadingOrder,
+    reading_order,
+    reading_order_rows,
+)
+from evidence.retrieval import Update, update_all
+from evidence.store import Store
+from evidence.tables import pool_json
+from evidence.workspace import Workspace
+from meta.measures.registry import measure_named
+from meta.plots.style import save
+from meta.results import DASH, PooledEffect, show
+
+__all__ = [
+    "Checked",
+    "Outcome",
+    "add_files",
+    "assess",
+    "check",
+    "new",
+    "plot",
+    "pool_cells",
+    "pool_json",
+    "rank",
+    "search",
+    "table",
+    "update",
+]
+
+Say = Callable[[str], None]
+OK, FAULT, ACTION = 0, 1, 3
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step did, in lines for people and in fields for machines."""
+
+    said: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)  # exit 1
+    actions: list[str] = field(default_factory=list)  # exit 3
+
+    @property
+    def exit_code(self) -> int:
+        """Somebody must act before a fault is mended: 3 comes before 1."""
+        return ACTION if self.actions else FAULT if self.faults else OK
+
+    def lines(self) -> list[str]:
+        return [
+            *self.said,
+            *(f"fault: {text}" for text in self.faults),
+            *(f"action needed: {text}" for text in self.actions),
+        ]
+
+    def json(self) -> dict[str, Any]:
+        return self.facts | {"faults": self.faults, "actions_needed": self.actions}
+
+
+def new(root: Path, claim_id: str, *, on: dt.date) -> list[Path]:
+    """Scaffold a claim: a commented file to fill in and tables with only their header.
+
+    Raises
+    ------
+    ToolkitError
+        When the claim exists already: nothing is overwritten.
+    """
+    claim_file = root / "queries" / f"{claim_id}.toml"
+    folder = root / "extracted" / claim_id
+    taken = [p for p in (claim_file, *(folder / name for name in HEADERS)) if p.exists()]
+    if taken:
+        raise ToolkitError(
+            f"claim {claim_id!r} has been started already",
+            [f"{os.path.relpath(p, root)} exists" for p in taken],
+            remedy="choose another name, or go on with these files",
+        )
+    text = new_claim_text(claim_id, on)
+    files.write_text(claim_file, text)
+    for name, header in HEADERS.items():
+        files.write_csv(folder / name, header, [])
+    return [claim_file, *(folder / name for name in HEADERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found: rows that look wrong, and files that cannot be read."""
+
+    claims: int
+    findings: tuple[Finding, ...]
+    faults: tuple[ToolkitError, ...]
+
+    def count(self, level: str) -> int:
+        """How many findings of a level; a place of a fault counts as an error."""
+        found = sum(f.level == level for f in self.findings)
+        if level == "error":
+            found += sum(max(1, len(fault.places)) for fault in self.faults)
+        return found
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "claims": self.claims,
+            "faults": [
+                {"problem": f.problem, "places": list(f.places), "remedy": f.remedy}
+                for f in self.faults
+            ],
+            "findings": [f.as_json() for f in self.findings],
+        }
+
+
+def check(workspace: Workspace, claim_ids: Sequence[str]) -> Checked:
+    """Every finding and every fault of the named claims; one claim's fault hides no other's."""
+    found: list[Finding] = []
+    faults: list[ToolkitError] = []
+    ids = workspace.chosen(claim_ids)
+    for claim_id in ids:
+        parts: list[Any] = []
+        for read in (workspace.claim, lambda c: read_extraction(workspace.root, c)):
+            try:
+                parts.append(read(claim_id))
+            except ToolkitError as fault:
+                faults.append(fault)
+        if len(parts) == 2:
+            found += checks.run(*parts)
+    return Checked(len(ids), tuple(found), tuple(faults))
+
+
+def search(
+    workspace: Workspace,
+    claim_ids: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+) -> Outcome:
+    """Ask PubMed about each claim and keep what it answers.
+
+    Unreachable is no fault (exit 0): one probe, and everything stays as it is. An incomplete
+    answer is (exit 1): the claim keeps its earlier state.
+    """
+    ids = workspace.chosen(claim_ids)
+    claims = [workspace.claim(claim_id) for claim_id in ids]
+    extractions = [read_extraction(workspace.root, claim_id) for claim_id in ids]
+    return _told(_retrieve(workspace, claims, extractions, environ=environ, on=on, say=say))
+
+
+def _retrieve(
+    workspace: Workspace,
+    claims: Sequence[Claim],
+    extractions: Sequence[Extraction],
+    *,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+) -> Update:
+    included = {pmid for e in extractions for pmid in _included_pmids(e)}
+    eutils = Eutils.from_environ(environ, say=say)
+    try:
+        with Store(workspace.store) as store:
+            return update_all(
+                [(c.id, c.search.query()) for c in claims], included, eutils, store, on=on
+            )
+    finally:
+        eutils.close()
+
+
+def _included_pmids(extraction: Extraction) -> set[str]:
+    """PMIDs of studies that were decided to be included, by PMID or by study id."""
+    included = {record for record, relevant in decided(extraction.screening).items() if relevant}
+    return {
+        study.pmid
+        for study in extraction.studies
+        if study.pmid and (study.pmid in included or study.study_id in included)
+    }
+
+
+def _told(update: Update) -> Outcome:
+    outcome = Outcome()
+    if update.unreachable is not None:
+        outcome.said.append(f"PubMed was not searched: {update.unreachable.problem}")
+    for retrieval in update.claims:
+        if isinstance(retrieval.problem, SourceUnreachable):
+            continue
+        if retrieval.problem is not None:
+            outcome.faults.append(f"{retrieval.claim}: earlier state kept. {retrieval.problem}")
+            outcome.facts.setdefault("failed_searches", {})[retrieval.claim] = [
+                f"The last search did not complete ({retrieval.problem.problem}); the state of the "
+                "one before is shown."
+            ]
+        else:
+            outcome.said.append(retrieval.summary())
+        if retrieval.not_served:
+            outcome.faults.append(
+                f"{retrieval.claim}: PubMed lists but does not serve "
+                f"{', '.join(retrieval.not_served)}"
+            )
+    check_ = update.included
+    if check_.problem is not None and not isinstance(check_.problem, SourceUnreachable):
+        outcome.faults.append(f"included studies could not be checked. {check_.problem}")
+    outcome.faults += [f"included study PMID {p} is no longer served" for p in check_.lost]
+    outcome.actions += [
+        f"included study PMID {p} was retracted: https://pubmed.ncbi.nlm.nih.gov/{p}/ "
+        "(it left every analysis; record your decision in screening.csv)"
+        for p in check_.retracted
+    ]
+    outcome.facts["searches"] = [
+        {
+            "claim": r.claim,
+            "count": r.run.count if r.run else None,
+            "new": list(r.new),
+            "changed": list(r.changed),
+            "retracted": list(r.retracted),
+            "no_longer_found": list(r.dropped),
+            "not_served": list(r.not_served),
+            "complete": r.complete,
+            "problem": None if r.problem is None else r.problem.problem,
+        }
+        for r in update.claims
+    ]
+    outcome.facts["included_retracted"] = list(check_.retracted)
+    outcome.facts["requests"] = update.requests
+    outcome.facts["reachable"] = update.unreachable is None
+    return outcome
+
+
+def add_files(
+    workspace: Workspace, claim_id: str, paths: Sequence[Path], *, on: dt.date
+) -> Outcome:
+    """Add the records of PubMed exports (NBIB) to a claim; refused records are named."""
+    outcome = Outcome()
+    workspace.chosen([claim_id])
+    with Store(workspace.store) as store:
+        for path in paths:
+            export = read_nbib(path)
+            added = store.add_export(claim_id, export.records, source=path.name, on=on)
+            outcome.said.append(
+                f"{claim_id}: {path.name}: {len(export.records) + len(export.refused)} records in "
+                f"the file = {len(export.records)} read ({len(added.new)} new) + "
+                f"{len(export.refused)} refused"
+            )
+            outcome.faults += [f"{path.name}:{line}  {why}" for line, why in export.refused]
+    return outcome
+
+
+def rank(workspace: Workspace, claim_ids: Sequence[str]) -> list[ReadingOrder]:
+    """Rank the stored records of each claim; the order is written to var/reading-order/."""
+    ranked = []
+    for claim_id in workspace.chosen(claim_ids):
+        claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+        ranked.append(_rank(workspace, claim, extraction, _held(workspace, claim_id).records))
+    return ranked
+
+
+def _rank(
+    workspace: Workspace, claim: Claim, extraction: Extraction, records: Sequence[Record]
+) -> ReadingOrder:
+    order = reading_order(claim, extraction, records, decided(extraction.screening))
+    path = workspace.var / "reading-order" / f"{claim.id}.csv"
+    files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records))
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the store holds for a claim; empty where there is no store yet."""
+
+    records: tuple[Record, ...] = ()
+    runs: tuple[SearchRun, ...] = ()
+    retracted: frozenset[str] = frozenset()
+
+
+def _held(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> _Held:
+    if not workspace.store.is_file():
+        return _Held()
+    with Store(workspace.store) as store:
+        held = store.get(pmids)
+        return _Held(
+            records=store.records(claim_id),
+            runs=tuple(reversed(store.runs(claim_id, kinds=("full", "revised", "export")))),
+            retracted=frozenset(p for p, record in held.items() if record.retracted),
+        )
+
+
+def assess(workspace: Workspace, claim_ids: Sequence[str]) -> list[EvidenceRow]:
+    """Read, analyse and judge each claim with what is on disk."""
+    return [_assess(workspace, claim_id) for claim_id in workspace.chosen(claim_ids)]
+
+
+def _assess(workspace: Workspace, claim_id: str, notices: Sequence[str] = ()) -> EvidenceRow:
+    claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+    held = _held(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
+    order = _rank(workspace, claim, extraction, held.records) if held.records else None
+    return assemble(
+        claim,
+        extraction,
+        records=held.records,
+        runs=held.runs,
+        ranking=order.records if order else (),
+        ranking_method=order.method if order else "",
+        retracted_pmids=held.retracted,
+        notices=notices,
+    )
+
+
+def pool_cells(analysis: AnalysisResult) -> tuple[str, str, str, str, str, str]:
+    """One analysis as cells for the terminal: id, k, estimate, prediction, I², how."""
+    result = analysis.result
+    k = str(len(analysis.estimates))
+    if result is None:
+        shown = analysis.note_only
+        text = f"{_interval(shown)} (note only)" if shown is not None else DASH
+        return analysis.plan.id, k, text, DASH, DASH, analysis.reason
+    to = result.effects.measure.natural
+    prediction = (
+        DASH
+        if result.prediction is None
+        else f"{show(to(result.prediction[0]))} to {show(to(result.prediction[1]))}"
+    )
+    return (
+        analysis.plan.id,
+        k,
+        _interval(result),
+        prediction,
+        f"{result.i2:.0%}",
+        f"{result.method()}; {result.ci_reason}",
+    )
+
+
+def _interval(result: PooledEffect) -> str:
+    mid, low, high = result.natural()
+    label = measure_named(result.effects.measure.key).key
+    return f"{label} {show(mid)} ({show(low)} to {show(high)})"
+
+
+def plot(workspace: Workspace, claim_ids: Sequence[str], *, on: dt.date) -> list[Path]:
+    """Draw the forest plots of each claim under site/figures/."""
+    return [
+        path
+        for row in assess(workspace, claim_ids)
+        for picture in pictures(row)
+        for path in save(
+            picture.draw(), workspace.site / "figures" / row.claim.id / picture.name, date=on
+        )
+    ]
+
+
+def table(workspace: Workspace, claim_ids: Sequence[str]) -> list[Path]:
+    """Write the evidence tables of each claim under site/data/."""
+    written = []
+    for row in assess(workspace, claim_ids):
+        for name, text in data_files(row).items():
+            path = workspace.site / "data" / row.claim.id / name
+            files.write_text(path, text)
+            written.append(path)
+    return written
+
+
+def update(
+    workspace: Workspace,
+    claim_ids: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+    offline: bool = False,
+) -> Outcome:
+    """Search, rank, check, pool, draw and publish.
+
+    One claim's fault does not stop the others: it is reported at the end, and the claim keeps its
+    last good page. Only the named claims are searched; the site always shows all.
+    """
+    chosen = workspace.chosen(claim_ids)
+    faults: dict[str, ToolkitError] = {}
+    sound: list[tuple[Claim, Extraction]] = []
+    for claim_id in workspace.claim_ids():
+        try:
+            claim = workspace.claim(claim_id)
+            extraction = read_extraction(workspace.root, claim_id)
+            _refuse_errors(checks.run(claim, extraction))
+            sound.append((claim, extraction))
+        except ToolkitError as fault:
+            faults[claim_id] = fault
+    to_search = [(c, e) for c, e in sound if c.id in chosen and not offline]
+    if to_search:
+        say(f"searching PubMed for {_claims(len(to_search))}")
+        claims, extractions = zip(*to_search, strict=True)
+        outcome = _told(_retrieve(workspace, claims, extractions, environ=environ, on=on, say=say))
+    else:
+        outcome = Outcome()
+        if offline:
+            outcome.said.append("PubMed was not searched: --offline")
+    failed = outcome.facts.get("failed_searches", {})
+    rows: list[EvidenceRow] = []
+    for claim, _ in sound:
+        say(f"{claim.id}: ranking, pooling and judging")
+        try:
+            rows.append(_assess(workspace, claim.id, failed.get(claim.id, ())))
+        except ToolkitError as fault:
+            faults[claim.id] = fault
+    say("drawing and publishing")
+    changed = publish(workspace, rows, {c: f.problem for c, f in faults.items()}, on=on)
+    outcome.facts["site"] = {"changed": list(changed), "index": "site/index.html"}
+    outcome.facts["claims"] = [
+        {"claim": row.claim.id, "verdict": row.verdict.headline, "k": len(row.primary.estimates)}
+        for row in rows
+    ]
+    outcome.said += [f"{row.claim.id}: {row.verdict.headline}" for row in rows]
+    outcome.said.append(
+        f"site/index.html: {_files(len(changed))} changed" if changed else "site: nothing changed"
+    )
+    outcome.faults += [f"{c}: {fault}" for c, fault in faults.items()]
+    return outcome
+
+
+def _refuse_errors(findings: Sequence[Finding]) -> None:
+    errors = [str(f) for f in findings if f.level == "error"]
+    if errors:
+        raise SchemaError(
+            f"{len(errors)} {'row' if len(errors) == 1 else 'rows'} cannot be right",
+            errors,
+            remedy="correct them against the paper, then `evidence check`",
+        )
+
+
+def _claims(n: int) -> str:
+    return f"{n} {'claim' if n == 1 else 'claims'}"
+
+
+def _files(n: int) -> str:
+    return f"{n} {'file' if n == 1 else 'files'}"

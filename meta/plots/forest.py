@@ -1,0 +1,452 @@
+"""The forest plot: studies, their effects and weights, and a diamond for each analysis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon, Rectangle
+
+from meta.measures.registry import Measure
+from meta.plots.axis import ticks_for
+from meta.plots.groups import (
+    Group,
+    Row,
+    axis_name,
+    check,
+    describe,
+    ends,
+    small_print,
+)
+from meta.plots.layout import MARGIN, Band, Layout
+from meta.plots.style import (
+    INK,
+    LEADING,
+    OURS,
+    PUBLISHED,
+    REFERENCE,
+    RULE,
+    SOFT,
+    ZONE,
+    Picture,
+    fit,
+    font,
+    save,
+    styled,
+    text_width,
+)
+
+__all__ = ["Group", "Row", "describe", "forest", "save"]
+
+
+def forest(
+    groups: Sequence[Group],
+    *,
+    measure: Measure,
+    columns: Sequence[str] = ("n",),
+    left: str = "",
+    right: str = "",
+    x_label: str | None = None,
+    limits: tuple[float, float] | None = None,
+    smallest_effect: float | None = None,
+    title: str | None = None,
+    width_mm: float = 170,
+) -> Picture:
+    """Draw a forest plot; its height follows from the number of rows.
+
+    Parameters
+    ----------
+    groups : the analyses, from top to bottom.
+    measure : what all rows are measured in; ratios get a log axis with natural numbers.
+    columns : heads of ``Row.columns``; columns of numbers are set flush right.
+    left, right : what an effect on either side of no effect means, set below the axis.
+    x_label : name of the axis; the measure's own by default.
+    limits : ends of the axis on the analysis scale; by default wide enough for most intervals,
+        while an extreme one ends in an arrow.
+    smallest_effect : distance from no effect on the analysis scale; the zone of smaller effects is
+        shaded.
+    width_mm : 89 for one column of a journal, 170 for its page.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw, a row has other cells than ``columns`` has heads, or the width
+        cannot hold the columns.
+    """
+    heads = tuple(columns)
+    check(groups, heads)
+    with styled():
+        layout = Layout(tuple(groups), measure, heads, limits, smallest_effect, width_mm)
+        return _Drawing(layout).draw(title, left, right, x_label or axis_name(measure))
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A text under the axis, after a specimen of a mark where it explains one."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    colour: str
+    align: Literal["left", "center", "right"]
+    mark: str = ""
+
+
+class _Drawing:
+    """Puts ink where the layout says; y runs down the page from the top."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.at = layout
+        self.size, self.small, self.pitch = layout.size, layout.small, layout.pitch
+
+    def draw(self, title: str | None, left: str, right: str, x_label: str) -> Picture:
+        at, size, pitch = self.at, self.size, self.pitch
+        large = size + 1.5
+        wide = at.width - 2 * MARGIN
+        heading = fit(title, wide, large, "bold", lines=3) if title else []
+        columns = [at.name, *at.columns.values(), at.numbers]
+        columns += [at.weights] if at.weights else []
+        folded = fit(", ".join(at.heads[i] for i in at.folded), at.name.width, self.small, lines=3)
+        under = len(folded) * LEADING * self.small if at.folded else 0.0
+        heads = max(
+            LEADING * size + under, max(len(column.head) for column in columns) * LEADING * size
+        )
+
+        top = len(heading) * LEADING * large + (0.5 * size if heading else 0.0) + RULE
+        rule = top + heads + 0.7 * size
+        body = rule + 0.3 * pitch
+        axis = body + sum(band.height for band in at.bands) + 0.3 * pitch
+        words = self._below(axis, left, right, x_label)
+        height = max(word.y for word in words) + 0.8 * size
+
+        alt = describe(at.groups, at.measure)
+        alt += f" Left of no effect: {left}." if left else ""
+        alt += f" Right of no effect: {right}." if right else ""
+        page = Picture(
+            at.width, height, heading=title or f"Forest plot: {at.measure.label}", alt=alt
+        )
+        for i, line in enumerate(heading):
+            page.write(MARGIN, (i + 0.5) * LEADING * large, line, size=large, weight="bold")
+        for column in columns:
+            foot = rule - 0.35 * size - (under if column is at.name else 0.0)
+            for i, line in enumerate(reversed(column.head)):
+                y = foot - (i + 0.5) * LEADING * size
+                page.write(column.anchor, y, line, size=size, weight="bold", align=column.flush)
+        for i, line in enumerate(folded if at.folded else []):
+            y = rule - 0.35 * size - under + (i + 0.5) * LEADING * self.small
+            page.write(MARGIN, y, line, size=self.small, colour=SOFT)
+        page.rule(top, 1.4 * RULE)
+        page.rule(rule, RULE)
+
+        plot = self._axes(page, rule, axis)
+        self._references(plot, body, axis)
+        y = body
+        for band in at.bands:
+            self._write(page, band, y)
+            self._mark(plot, band, y + band.height / 2)
+            y += band.height
+        for word in words:
+            if word.mark:
+                self._key(plot, word)
+            page.write(
+                word.x, word.y, word.text, size=word.size, colour=word.colour, align=word.align
+            )
+        return page
+
+    def _below(self, axis: float, left: str, right: str, x_label: str) -> list[_Word]:
+        """All that stands under the axis: directions, its name, the key, the small print."""
+        at, size, small = self.at, self.size, self.small
+        words: list[_Word] = []
+        y = axis + 5 + LEADING * size + 0.75 * size  # ticks and their numbers come first
+        null = at.measure.null
+        middle = at.x(null) if at.inside(null) else (at.x0 + at.x1) / 2
+        edge = at.width - MARGIN
+        apart = 0.6 * size
+        sides: list[tuple[float, Literal["left", "right"], list[str]]] = []
+        if left:
+            lines = fit(f"←\u00a0{left}", middle - apart - MARGIN, size, lines=4)
+            sides.append((middle - apart, "right", lines))
+        if right:
+            lines = fit(f"{right}\u00a0→", edge - middle - apart, size, lines=4)
+            sides.append((middle + apart, "left", lines))
+        for x, align, lines in sides:
+            for i, line in enumerate(lines):
+                words.append(_Word(x, y + i * LEADING * size, line, size, INK, align))
+        y += max((len(lines) for *_, lines in sides), default=0) * LEADING * size
+        y += 0.2 * size if sides else 0.0
+        centre = (at.x0 + at.x1) / 2
+        for line in fit(x_label, 2 * min(centre - MARGIN, edge - centre), size, lines=4):
+            words.append(_Word(centre, y, line, size, INK, "center"))
+            y += LEADING * size
+
+        step = 1.6 * small
+        x, y = MARGIN, y + 0.6 * size
+        key = self._key_words()
+        for mark, text in key:
+            if x > MARGIN and x + step + text_width(text, small) > edge:
+                x, y = MARGIN, y + 1.1 * LEADING * small
+            lines = fit(text, edge - x - step, small, lines=3)
+            for i, line in enumerate(lines):
+                y += LEADING * small if i else 0.0
+                words.append(_Word(x + step, y, line, small, SOFT, "left", "" if i else mark))
+            x += step + text_width(lines[0], small) + step
+        y += 1.1 * LEADING * small + 0.35 * size if key else 0.0
+        if len(at.groups) == 1:
+            for text in small_print(at.groups[0]):
+                for line in fit(text, edge - MARGIN, small, lines=6):
+                    words.append(_Word(MARGIN, y, line, small, SOFT, "left"))
+                    y += LEADING * small
+                y += 0.25 * small
+        return words
+
+    def _key_words(self) -> list[tuple[str, str]]:
+        """The marks that need an explanation, and only those that occur."""
+        roles = {row.role for g in self.at.groups for row in g.rows}
+        key = []
+        if len(roles) > 1 or roles == {"sensitivity"}:
+            if "primary" in roles:
+                key.append(("square", "in the pooled effect; area as weight"))
+            if "sensitivity" in roles:
+                key.append(("hollow", "sensitivity only, not in the pooled effect"))
+            if "unpooled" in roles:
+                key.append(("small square", "not pooled"))
+            if "published" in roles:
+                key.append(("published", "pooled by others, as published"))
+        if any(any(self.at.beyond(band)) for band in self.at.bands):
+            key.append(("arrow", "goes on beyond the axis"))
+        if zone := self.at.zone():
+            low, high = ends(self.at.measure, zone, self.at.digits)
+            key.append(("zone", f"below the smallest effect of interest ({low} to {high})"))
+        return key
+
+    def _write(self, page: Picture, band: Band, top: float) -> None:
+        """Set the words and numbers of a band."""
+        at = self.at
+        size, colour = (self.small, SOFT) if band.kind == "small" else (self.size, INK)
+        step, fine = LEADING * size, LEADING * self.small
+        block = len(band.texts) * step + len(band.under) * fine
+        row = band.row
+        y = top + (0.0 if band.kind == "small" else (band.height - block) / 2)
+        for i, text in enumerate(band.texts):
+            name = None
+            if row and (row.href or row.label != " ".join(band.texts)):
+                name = (f"{band.gid}-name-{i}", row.label)
+            page.write(
+                MARGIN + band.indent,
+                y + (i + 0.5) * step,
+                text,
+                size=size,
+                weight=band.bold,
+                colour=colour,
+                href=row.href if row else None,
+                name=name,
+            )
+        y += len(band.texts) * step
+        for i, text in enumerate(band.under):
+            page.write(
+                MARGIN + band.indent, y + (i + 0.5) * fine, text, size=self.small, colour=SOFT
+            )
+        middle = top + band.height / 2
+        for j, lines in band.cells.items():
+            for i, text in enumerate(lines):
+                cut = row is not None and text.endswith("…")
+                page.write(
+                    at.columns[j].anchor,
+                    middle + (i - (len(lines) - 1) / 2) * step,
+                    text,
+                    size=size,
+                    weight=band.bold,
+                    align=at.columns[j].flush,
+                    name=(f"{band.gid}-cell-{j}-{i}", row.columns[j]) if row and cut else None,
+                )
+        for x, text in zip(at.anchors, band.numbers, strict=True):
+            if text:
+                page.write(x, middle, text, size=size, weight=band.bold, align="right")
+        if band.weight and at.weights:
+            page.write(at.weights.anchor, middle, band.weight, size=size, align="right")
+
+    def _axes(self, page: Picture, top: float, bottom: float) -> Axes:
+        """The axes of the plot: effects across, points down the page."""
+        wide, high = page.size_points
+        plot = page.add_axes(
+            (
+                self.at.x0 / wide,
+                1 - bottom / high,
+                (self.at.x1 - self.at.x0) / wide,
+                (bottom - top) / high,
+            )
+        )
+        plot.set_facecolor("none")
+        plot.set_xlim(*self.at.limits)
+        plot.set_ylim(bottom, top)
+        plot.set_yticks([])
+        plot.spines[["left", "right", "top"]].set_visible(False)
+        plot.spines["bottom"].set(linewidth=RULE, color=INK)
+        length = self.at.x1 - self.at.x0
+        ticks = ticks_for(self.at.limits, self.at.measure, width=length, size=self.size)
+        plot.set_xticks(
+            [place for place, _ in ticks],
+            [text for _, text in ticks],
+            fontproperties=font(self.size),
+            color=INK,
+            parse_math=False,
+        )
+        plot.tick_params(axis="x", length=3, width=RULE, pad=2, color=INK)
+        return plot
+
+    def _references(self, plot: Axes, top: float, bottom: float) -> None:
+        """No effect, the zone of small effects and each pooled effect, never through words."""
+        words = []
+        y = top
+        for band in self.at.bands:
+            if band.kind in ("group", "small"):
+                size = self.small if band.kind == "small" else self.size
+                reach = max(text_width(text, size, band.bold) for text in band.texts)
+                if MARGIN + band.indent + reach > self.at.x0 - 3:
+                    words.append((y, y + band.height))
+            y += band.height
+        null = self.at.measure.null
+        start = top - 0.3 * self.pitch
+        for low, high in [*words, (bottom, bottom)]:
+            if low > start:
+                if zone := self.at.zone():
+                    plot.add_patch(
+                        Rectangle(
+                            (zone[0], start),
+                            zone[1] - zone[0],
+                            low - start,
+                            facecolor=ZONE,
+                            edgecolor="none",
+                            zorder=0,
+                        )
+                    )
+                if math.isfinite(null):
+                    plot.plot([null, null], [start, low], color=REFERENCE, lw=RULE, zorder=1)
+            start = high
+        y, first = top, top
+        for band in self.at.bands:
+            if band.kind in ("group", "space", "small"):
+                first = y + band.height
+            if band.kind == "pooled" and band.result and self.at.inside(band.result.estimate):
+                plot.plot(
+                    [band.result.estimate] * 2,
+                    [first, y + band.height / 2],
+                    color=OURS,
+                    lw=RULE,
+                    ls=(0, (1, 2.2)),
+                    zorder=1,
+                )
+            y += band.height
+
+    def _mark(self, plot: Axes, band: Band, y: float) -> None:
+        """Draw what a band has to show on the plot."""
+        ci = band.ci
+        if ci is None:
+            return
+        low, high = max(ci[0], self.at.limits[0]), min(ci[1], self.at.limits[1])
+        published = band.row is not None and band.row.role == "published"
+        colour = OURS if band.result else INK
+        if band.kind == "pooled" or published:
+            middle = band.row.yi if band.row else band.result.estimate if band.result else math.nan
+            self._diamond(plot, middle, ci, y, published=published, gid=f"{band.gid}-diamond")
+            colour = SOFT if published else OURS
+        elif low <= high:
+            thick = 1.3 if band.kind == "prediction" else 0.9
+            plot.plot(
+                [low, high],
+                [y, y],
+                color=colour,
+                lw=thick,
+                solid_capstyle="butt",
+                gid=f"{band.gid}-interval",
+                zorder=2,
+            )
+        if band.kind == "prediction":
+            for end in ci:
+                if self.at.inside(end):
+                    half = 0.17 * self.pitch
+                    plot.plot([end, end], [y - half, y + half], color=colour, lw=1.3, zorder=2)
+        if band.row and not published:
+            self._square(plot, band.row, band.group, y, f"{band.gid}-square")
+        for beyond, edge, mark in zip(self.at.beyond(band), self.at.limits, "<>", strict=True):
+            if beyond:
+                plot.plot(
+                    [edge],
+                    [y],
+                    marker=mark,
+                    ms=0.6 * self.size,
+                    mec="none",
+                    color=colour,
+                    clip_on=False,
+                    gid=f"{band.gid}-arrow-{'low' if mark == '<' else 'high'}",
+                    zorder=4,
+                )
+
+    def _square(self, plot: Axes, row: Row, group: int, y: float, gid: str) -> None:
+        """A square with an area as the study's weight; hollow where it is not in the pool."""
+        if not self.at.inside(row.yi):
+            return
+        largest = max((r.weight or 0.0 for r in self.at.groups[group].rows), default=0.0)
+        side = 0.42 * self.pitch
+        if row.weight is not None and largest > 0:
+            side = max(0.18, 0.7 * math.sqrt(row.weight / largest)) * self.pitch
+        hollow = row.role == "sensitivity"
+        plot.plot(
+            [row.yi],
+            [y],
+            marker="s",
+            ms=side - (0.8 if hollow else 0.0),
+            mfc="white" if hollow else OURS,
+            mec=OURS,
+            mew=0.8 if hollow else 0.0,
+            clip_on=False,
+            gid=gid,
+            zorder=3,
+        )
+        # An interval shorter than its square would vanish behind it: shown white inside.
+        if not hollow and all(abs(self.at.x(end) - self.at.x(row.yi)) < side / 2 for end in row.ci):
+            plot.plot(row.ci, [y, y], color="white", lw=0.8, solid_capstyle="butt", zorder=4)
+
+    def _diamond(
+        self,
+        plot: Axes,
+        middle: float,
+        ci: tuple[float, float],
+        y: float,
+        *,
+        published: bool,
+        gid: str,
+    ) -> None:
+        half = (0.26 if published else 0.36) * self.pitch
+        low, high = (e if math.isfinite(e) else middle for e in ci)
+        plot.add_patch(
+            Polygon(
+                [(low, y), (middle, y - half), (high, y), (middle, y + half)],
+                closed=True,
+                facecolor=PUBLISHED if published else OURS,
+                edgecolor=SOFT if published else OURS,
+                linewidth=0.6,
+                joinstyle="miter",
+                gid=gid,
+                zorder=3,
+            )
+        )
+
+    def _key(self, plot: Axes, word: _Word) -> None:
+        """A small specimen of a mark, before its explanation."""
+        size = 0.62 * word.size
+        marks: dict[str, dict[str, Any]] = {
+            "square": {"marker": "s", "ms": size + 1, "mfc": OURS, "mew": 0},
+            "small square": {"marker": "s", "ms": size, "mfc": OURS, "mew": 0},
+            "hollow": {"marker": "s", "ms": size, "mfc": "white", "mec": OURS, "mew": 0.8},
+            "published": {"marker": "d", "ms": size + 2, "mfc": PUBLISHED, "mec": SOFT, "mew": 0.6},
+            "arrow": {"marker": ">", "ms": size, "mfc": INK, "mew": 0},
+            "zone": {"marker": "s", "ms": size + 2, "mfc": ZONE, "mec": REFERENCE, "mew": 0.4},
+        }
+        per_point = (self.at.limits[1] - self.at.limits[0]) / (self.at.x1 - self.at.x0)
+        x = self.at.limits[0] + (word.x - 0.95 * word.size - self.at.x0) * per_point
+        plot.plot([x], [word.y], clip_on=False, ls="none", **marks[word.mark])

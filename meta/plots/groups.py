@@ -1,0 +1,167 @@
+"""What a forest plot shows: rows and groups, their numbers as printed, and the whole in words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from meta.errors import InputError
+from meta.measures.registry import Measure
+from meta.results import PooledEffect, show, show_p
+
+Role = Literal["primary", "sensitivity", "published", "unpooled"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the plot; numbers on the analysis scale, ``weight`` 0 to 1 or None."""
+
+    label: str
+    yi: float
+    ci: tuple[float, float]
+    weight: float | None
+    columns: tuple[str, ...]
+    role: Role = "primary"
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """One analysis: its rows and its pooled effect, or a note that says why there is none.
+
+    ``totals`` are the cells of the pooled line under ``Row.columns``, such as the people in all.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    result: PooledEffect | None = None
+    note: str = ""
+    totals: tuple[str, ...] = ()
+
+
+def describe(groups: Sequence[Group], measure: Measure) -> str:
+    """The picture in words: every study, every pooled effect, and why there is none."""
+    parts = [f"Forest plot of {len(groups)} {'analysis' if len(groups) == 1 else 'analyses'}"]
+    parts[0] += f", effects as {_lower(measure.label)} with {level(groups):.0%} intervals."
+    decimals = digits(groups, measure)
+    for group in groups:
+        listed = "; ".join(
+            f"{row.label}: {_interval(measure, row.yi, row.ci, decimals)}" + _ROLE_WORDS[row.role]
+            for row in group.rows
+        )
+        count = f"{len(group.rows)} {'row' if len(group.rows) == 1 else 'rows'}"
+        text = f"{group.title or 'Studies'} ({count})"
+        text += f": {listed}." if listed else "."
+        if group.result:
+            result = group.result
+            text += (
+                f" Pooled ({result.method()}): "
+                f"{_interval(measure, result.estimate, result.ci, decimals)}."
+            )
+            if result.prediction:
+                low, high = ends(measure, result.prediction, decimals)
+                text += f" Prediction interval {low} to {high}."
+            text += f" {result.heterogeneity()}."
+        else:
+            text += " Not pooled."
+        if group.note:
+            text += f" {group.note.rstrip('.')}."
+        parts.append(text)
+    return " ".join(parts)
+
+
+_ROLE_WORDS = {
+    "primary": "",
+    "sensitivity": " (sensitivity only)",
+    "published": " (as published)",
+    "unpooled": " (not pooled)",
+}
+
+
+def check(groups: Sequence[Group], heads: tuple[str, ...]) -> None:
+    if not any(group.rows or group.result or group.note for group in groups):
+        raise InputError("there is nothing to draw", remedy="give a group with a row or a note")
+    wrong = [
+        f"{row.label}: {len(row.columns)} cells"
+        for group in groups
+        for row in group.rows
+        if len(row.columns) != len(heads)
+    ]
+    wrong += [
+        f"{group.title}: {len(group.totals)} totals"
+        for group in groups
+        if group.totals and len(group.totals) != len(heads)
+    ]
+    if wrong:
+        raise InputError(
+            f"the plot has {len(heads)} columns ({', '.join(heads)}), some rows have not",
+            wrong,
+            remedy="give each row one cell for each head, empty where nothing is known",
+        )
+
+
+def axis_name(measure: Measure) -> str:
+    return f"{measure.label} (log scale)" if measure.scale == "log" else measure.label
+
+
+def short(measure: Measure) -> str:
+    """The head of the column of effects: the literature's key, or what the numbers are."""
+    return {"fisher-z": "r", "logit": "Proportion"}.get(measure.scale, measure.key)
+
+
+def _lower(label: str) -> str:
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+
+
+def level(groups: Sequence[Group]) -> float:
+    return next((g.result.level for g in groups if g.result), 0.95)
+
+
+def digits(groups: Sequence[Group], measure: Measure) -> int:
+    """Two decimals, one more or fewer where intervals are very narrow or very wide."""
+    widths = sorted(
+        abs(measure.natural(row.ci[1]) - measure.natural(row.ci[0]))
+        for group in groups
+        for row in group.rows
+        if all(map(math.isfinite, row.ci))
+    )
+    if not widths:
+        return 2
+    middle = widths[len(widths) // 2]
+    return 3 if middle < 0.05 else 1 if middle >= 100 else 2
+
+
+def ends(measure: Measure, ends: tuple[float, float], digits: int) -> tuple[str, str]:
+    return show(measure.natural(ends[0]), digits), show(measure.natural(ends[1]), digits)
+
+
+def _interval(measure: Measure, yi: float, ci: tuple[float, float], digits: int) -> str:
+    low, high = ends(measure, ci, digits)
+    return f"{show(measure.natural(yi), digits)} [{low}, {high}]"
+
+
+def pooled_label(result: PooledEffect, level: float) -> str:
+    if result.level != level:
+        return f"Pooled effect (k\u00a0=\u00a0{result.effects.k}, {result.level:.0%} CI)"
+    return f"Pooled effect (k\u00a0=\u00a0{result.effects.k})"
+
+
+def small_print(group: Group) -> list[str]:
+    """Method, test, heterogeneity and notes of a group; each a line or more."""
+    texts = [group.note] if group.note else []
+    if result := group.result:
+        letter = f"t({result.df:.3g})" if result.df is not None else "z"
+        method = result.method()
+        reason = f" ({result.ci_reason})" if result.ci_reason else ""
+        texts = [
+            f"{method[:1].upper()}{method[1:]}{reason}; overall effect {letter} = "
+            f"{show(result.statistic)}, {show_p(result.p)}",
+            f"Heterogeneity: {result.heterogeneity()}",
+            *texts,
+            *result.notes,
+        ]
+    # A sign stays with its two sides: no line ends at "=".
+    return [re.sub(r" ([=<>≥≤±]) ", "\u00a0\\1\u00a0", text) for text in texts]

@@ -1,0 +1,82 @@
+"""Distribution of a residual sum of squares with unequal variances.
+
+Q = y'Py, with P the residual projection of a weighted regression, is distributed as a sum of
+chi-squared variables with unequal multipliers. Its transform needs no eigenvalues: with L the
+products of weight and variance and U an orthonormal basis of the weighted design,
+E exp(-zQ) = prod(1 + 2zL)^(-1/2) det(U' diag(1/(1 + 2zL)) U)^(-1/2), which costs O(k).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+REACH = 6.5  # |x| at which the integrand on the hyperbola has vanished in double precision
+FIRST_STEP = 0.25
+SMALLEST_STEP = 2.0**-9
+
+
+def _log_transform(z: NDArray[np.complex128], products: Array, basis: Array) -> Array:
+    """log E exp(-zQ) for a vector of z off the branch cut."""
+    b = 1 + 2 * z[:, None] * products
+    if basis.shape[1] == 1:
+        last = np.log((1 / b) @ (basis[:, 0] ** 2))
+    else:
+        inner = np.einsum("gk,kp,kq->gpq", 1 / b, basis, basis)
+        # The numerical range lies in one half plane, so principal logs of eigenvalues add up.
+        last = np.log(np.linalg.eigvals(inner)).sum(-1)
+    return np.asarray(-0.5 * (np.log(b).sum(-1) + last))
+
+
+def upper_tail(q: float, products: Array, basis: Array) -> float:
+    """P(Q >= q), by a contour integral that converges geometrically.
+
+    Parameters
+    ----------
+    q : float
+        Observed value.
+    products : array, shape (k,)
+        Weight times variance of each study.
+    basis : array, shape (k, p)
+        Orthonormal basis of the weighted design sqrt(a) X.
+
+    Notes
+    -----
+    Inverts the Laplace transform (as Imhof 1961, Biometrika 48:419-426, inverts the characteristic
+    function) along a hyperbola round the branch cut, which makes the integrand decay exponentially;
+    the trapezoidal rule is then exact to rounding after some dozens of nodes (Weideman and
+    Trefethen 2007, Math Comp 76:1341-1356). Absolute error below 1e-13.
+    """
+    if q <= 0:
+        return 1.0
+    scale = float(products.max())
+    products, q = products / scale, q / scale
+    mean = float(products @ (1 - (basis**2).sum(1)))
+    upper = q > mean
+    # Cross the real axis near the saddle point, left of the pole at zero for the upper tail.
+    grid = -np.geomspace(1e-6, 0.499, 60) if upper else np.geomspace(1e-6, 1e8, 120)
+    grid = grid.astype(complex)
+    heights = (_log_transform(grid, products, basis) + grid * q - np.log(np.abs(grid))).real
+    z0 = float(grid[int(np.argmin(heights))].real)
+    sigma = abs(z0)
+
+    def nodes(x: Array) -> float:
+        z = z0 - sigma * (np.cosh(x) - 1) + 1j * sigma * np.sinh(x)
+        slope = sigma * (-np.sinh(x) + 1j * np.cosh(x))
+        logs = _log_transform(z, products, basis) + z * q
+        return float((np.exp(logs) / z * slope).imag @ np.where(x == 0, 0.5, 1.0))
+
+    step = FIRST_STEP
+    total = nodes(np.arange(0.0, REACH, step))
+    value = total * step / math.pi
+    while step > SMALLEST_STEP:
+        step /= 2
+        total += nodes(np.arange(step, REACH, 2 * step))
+        before, value = value, total * step / math.pi
+        if abs(value - before) <= 1e-14:
+            break
+    tail = -value if upper else 1 - value
+    return min(max(tail, 0.0), 1.0)

@@ -1,0 +1,686 @@
+"""Between-study variance: one function for each published estimator, found by its key in ``TAU2``.
+
+Every estimator works on a ``Problem``: effects moved so that the most precise study sits at zero
+(an offset of a million then costs no digits) and scaled by a power of two (which rounds nothing).
+Nothing here forms a k by k matrix. With W = diag(1/(v + t)) and P = W - WX(X'WX)^-1 X'W, all that
+is needed are y'Py, y'PPy, y'PPPy, tr P and tr PP, each a sum over studies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from meta.errors import InputError, NotConverged, UnknownName
+from meta.quadratic import upper_tail
+
+Array = NDArray[np.float64]
+DEFAULT_TAU2 = "REML"
+EPS = float(np.finfo(float).eps)
+FIRST_GRID = 10  # intervals of the first scan of a likelihood; more are added where needed
+MAX_ROUNDS = 60  # halvings of an interval whose number of roots is still open
+
+
+@dataclass(frozen=True, slots=True)
+class Tau2:
+    """An estimate of the between-study variance, in squared units of the effects.
+
+    ``se`` is the large-sample standard error under normality (NaN where undefined). ``n_optima``
+    counts the local maxima of the likelihood on [0, inf), the boundary included; it is 1 for
+    estimators that are not likelihoods. ``boundary`` says that the estimate was held at zero.
+    """
+
+    value: float
+    se: float
+    method: str = ""
+    n_optima: int = 1
+    boundary: bool = False
+
+
+class Parts:
+    """Weighted least squares at given weights: residuals, leverages and what follows from them.
+
+    ``w`` is (k,) or a stack (g, k); sums then are scalars or (g,).
+    """
+
+    __slots__ = ("_problem", "basis", "logdet", "resid", "rest", "total", "w")
+
+    def __init__(self, problem: Problem, w: Array) -> None:
+        self._problem = problem
+        self.w = w
+        one = problem.one
+        self.basis: Array | None = None
+        self.rest: Any = None
+        if problem.basis is None:
+            # One column of ones. The first study is the most precise, so that the sum of the other
+            # weights is formed without it: 1 - w/sum(w) keeps its digits when one study dominates.
+            self.rest = w[..., 1:] @ one[1:]
+            self.total = w[..., 0] + self.rest
+            self.resid = problem.y - ((w @ problem.y) / self.total)[..., None]
+            self.logdet: Any = None
+        else:
+            root = np.sqrt(w)
+            q, r = np.linalg.qr(root[..., None] * problem.basis)
+            z = root * problem.y
+            fitted = (q @ (np.swapaxes(q, -1, -2) @ z[..., None]))[..., 0]
+            self.resid = (z - fitted) / root
+            self.basis = q
+            self.logdet = 2 * np.log(np.abs(np.diagonal(r, axis1=-2, axis2=-1))).sum(-1)
+
+    def hat(self) -> Array:
+        """Leverages: diagonal of X(X'WX)^-1 X'W."""
+        if self.basis is None:
+            return np.asarray(self.w / self.total[..., None])
+        return np.asarray((self.basis**2).sum(-1))
+
+    def unhat(self) -> Array:
+        """One minus the leverages, without cancellation for one dominating study."""
+        if self.basis is None:
+            gap = 1 - self.hat()
+            gap[..., 0] = self.rest / self.total
+            return np.asarray(gap)
+        return np.maximum(1 - self.hat(), 0.0)
+
+    def log_xwx(self) -> Any:
+        """log det(Q'WQ) with Q an orthonormal basis of the columns of X."""
+        if self.basis is None:
+            return np.log(self.total / self._problem.k)
+        return self.logdet
+
+    def rss(self) -> Any:
+        """y'Py, the weighted residual sum of squares."""
+        return (self.w * self.resid * self.resid) @ self._problem.one
+
+    def ypp(self) -> Any:
+        """y'PPy."""
+        u = self.w * self.resid
+        return (u * u) @ self._problem.one
+
+    def yppp(self) -> Any:
+        """y'PPPy."""
+        one = self._problem.one
+        u = self.w * self.resid
+        if self.basis is None:
+            u = u - ((self.w * u) @ one / self.total)[..., None]
+            return (self.w * u * u) @ one
+        g = np.sqrt(self.w) * u
+        c = (np.swapaxes(self.basis, -1, -2) @ g[..., None])[..., 0]
+        return (g * g) @ one - (c * c).sum(-1)
+
+    def trace(self) -> Any:
+        """tr P."""
+        if self.basis is None:
+            w1 = self.w[..., 1:]
+            squares = (w1 * w1) @ self._problem.one[1:]
+            return self.rest + (self.w[..., 0] * self.rest - squares) / self.total
+        return (self.w * self.unhat()) @ self._problem.one
+
+    def trace2(self) -> Any:
+        """tr PP."""
+        if self.basis is None:
+            one = self._problem.one[1:]
+            w0, w1 = self.w[..., 0], self.w[..., 1:]
+            squares = w1 * w1
+            r2, r3 = squares @ one, (squares * w1) @ one
+            lead = (w0 * self.rest) ** 2 + 2 * w0 * w0 * r2 + r2 * r2
+            return r2 - 2 * r3 / self.total + lead / self.total**2
+        return self.trace_of(1.0)
+
+    def trace_of(self, d: Array | float, e: Array | float | None = None) -> Any:
+        """tr(P D P E) for diagonal D and E (E = D where not given)."""
+        a = self.w * d
+        b = a if e is None else self.w * e
+        one, h = self._problem.one, self.hat()
+        if self.basis is None:
+            gap = self.unhat()
+            straight = (a * b * gap * gap) @ one
+            a, b, one = a * h, b * h, one[1:]
+            # Pairs i != j; those with the dominating study apart, so that nothing cancels.
+            a0, b0, a1, b1 = a[..., 0], b[..., 0], a[..., 1:], b[..., 1:]
+            sum_a, sum_b = a1 @ one, b1 @ one
+            return straight + a0 * sum_b + b0 * sum_a + sum_a * sum_b - (a1 * b1) @ one
+        straight = (a * b) @ one - 2 * ((a * b * h) @ one)
+        turned = np.swapaxes(self.basis, -1, -2)
+        one_side = turned @ (a[..., None] * self.basis)
+        other = one_side if b is a else turned @ (b[..., None] * self.basis)
+        return straight + (one_side * other).sum((-1, -2))
+
+
+class Problem:
+    """Effects, variances and design in a form that loses no digits.
+
+    Parameters
+    ----------
+    y, v : array of float, shape (k,)
+        Effects and sampling variances (finite, v > 0; the callers check and name the study).
+    x : array of float, shape (k, p), or None for the intercept alone
+        Design matrix of full column rank.
+    """
+
+    __slots__ = (
+        "_zero",
+        "back",
+        "basis",
+        "k",
+        "one",
+        "order",
+        "p",
+        "r",
+        "scale",
+        "shift",
+        "unit",
+        "v",
+        "y",
+    )
+
+    def __init__(self, y: Array, v: Array, x: Array | None = None) -> None:
+        k = len(y)
+        self.k = k
+        self.p = 1 if x is None else x.shape[1]
+        # A power of two near the median standard error: dividing by it is exact.
+        self.scale = 2.0 ** round(math.log2(np.partition(v, k // 2)[k // 2]) / 2)
+        self.unit = self.scale * self.scale
+        self.one = np.ones(k)
+        self._zero: Parts | None = None
+        if x is None:
+            order = np.arange(k)
+            first = int(v.argmin())
+            order[0], order[first] = first, 0
+            self.shift = np.array([y[first]])
+            self.y = (y[order] - y[first]) / self.scale
+            self.basis: Array | None = None
+            self.r = None
+        else:
+            order = np.argsort(v, kind="stable")
+            basis, r = np.linalg.qr(x[order])
+            sizes = np.abs(np.diagonal(r))
+            if k < self.p or (sizes < 1e-11 * np.sqrt((x * x).sum(0))).any():
+                raise InputError(
+                    "the moderators cannot be told apart",
+                    [f"{k} studies, {self.p} coefficients, of which some repeat the others"],
+                    remedy="leave out a moderator that others determine, or merge rare levels",
+                )
+            centre = float(y[order[0]]) if _spans_ones(basis) else 0.0
+            moved = y[order] - centre
+            first_fit = basis.T @ moved
+            self.y = (moved - basis @ first_fit) / self.scale
+            self.shift = np.linalg.solve(
+                r, first_fit + (centre * basis.sum(0) if centre else np.zeros(self.p))
+            )
+            self.basis, self.r = basis, r
+        self.order = order
+        self.v = v[order] / self.unit
+
+    def weights(self, t: Any) -> Array:
+        """1/(v + t) for one t (scaled units) or a vector of them."""
+        return 1 / (self.v + np.asarray(t)[..., None])
+
+    def at(self, t: Any) -> Parts:
+        """Weighted least squares with weights 1/(v + t)."""
+        return Parts(self, self.weights(t))
+
+    def zero(self) -> Parts:
+        """Weighted least squares with weights 1/v, kept because everything asks for it."""
+        if self._zero is None:
+            self._zero = Parts(self, 1 / self.v)
+        return self._zero
+
+    def given(self, weights: Array | None) -> Array:
+        """The caller's weights in the order of this problem; 1/v where there are none."""
+        return 1 / self.v if weights is None else weights[self.order]
+
+    def loglik(self, t: Any, *, restricted: bool) -> Any:
+        """Log-likelihood at t (scaled units in, the caller's units out)."""
+        parts = self.at(t)
+        logs = np.log(self.v + np.asarray(t)[..., None]) @ self.one
+        n = self.k - self.p if restricted else self.k
+        value = n * (math.log(2 * math.pi) + math.log(self.unit)) + logs + parts.rss()
+        if restricted:
+            value = value + parts.log_xwx()
+        return -0.5 * value
+
+
+def _spans_ones(basis: Array) -> bool:
+    """Whether the columns span the intercept."""
+    c = basis.sum(0)
+    return abs(float(c @ c) - len(basis)) < 1e-8 * len(basis)
+
+
+Formula = Callable[[Problem, "Array | None"], Tau2]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """An estimator of tau2: its key in the literature, its name and its formula."""
+
+    key: str
+    label: str
+    compute: Formula
+    needs_weights: bool = False
+
+
+TAU2: dict[str, Estimator] = {}
+
+
+def _estimator(
+    key: str, label: str, *, needs_weights: bool = False
+) -> Callable[[Formula], Formula]:
+    def register(compute: Formula) -> Formula:
+        TAU2[key] = Estimator(key, label, compute, needs_weights)
+        return compute
+
+    return register
+
+
+def estimate(problem: Problem, method: str, weights: Array | None = None) -> Tau2:
+    """Estimate tau2 for a problem by the estimator of that key, in squared units of the effects.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such estimator; lists them.
+    InputError
+        If the estimator needs weights and none were given.
+    """
+    try:
+        entry = TAU2[method]
+    except KeyError:
+        raise UnknownName("tau2 estimator", method, TAU2) from None
+    if entry.needs_weights and weights is None:
+        raise InputError(f"{method} needs weights", remedy="give weights=, one per study")
+    if problem.k <= problem.p:
+        return Tau2(0.0, math.nan, method, 1, True)
+    found = entry.compute(problem, weights)
+    return replace(
+        found, value=found.value * problem.unit, se=found.se * problem.unit, method=method
+    )
+
+
+# Moment estimators: set a quadratic form y'P_a y equal to its expectation.
+
+
+def _quadratic_sd(parts: Parts, d: Array) -> float:
+    """Standard deviation of y'Py when y is normal with variances d: sqrt(2 tr(PDPD))."""
+    return math.sqrt(max(2 * float(parts.trace_of(d)), 0.0))
+
+
+def _moment(problem: Problem, a: Array) -> Tau2:
+    """General method of moments with weights a (DerSimonian and Kacker 2007, eq. 6)."""
+    parts = Parts(problem, a)
+    trace = float(parts.trace())
+    expected = float((a * problem.v * parts.unhat()) @ problem.one)
+    raw = (float(parts.rss()) - expected) / trace
+    value = max(raw, 0.0)
+    return Tau2(value, _quadratic_sd(parts, problem.v + value) / trace, boundary=raw <= 0)
+
+
+@_estimator("REML", "restricted maximum likelihood")
+def reml(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Restricted maximum likelihood.
+
+    References
+    ----------
+    Harville (1977), JASA 72:320-338; Viechtbauer (2005), J Educ Behav Stat 30:261-293, eq. 9.
+    """
+    value, optima = _likelihood_optimum(problem, restricted=True)
+    trace2 = float(problem.at(value).trace2())
+    return Tau2(value, math.sqrt(2 / trace2), n_optima=optima, boundary=value == 0)
+
+
+@_estimator("DL", "DerSimonian-Laird")
+def dersimonian_laird(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Moment estimator with weights 1/v, held at zero when negative.
+
+    References
+    ----------
+    DerSimonian and Laird (1986), Control Clin Trials 7:177-188, eq. 8.
+    """
+    parts = problem.zero()
+    trace = float(parts.trace())
+    raw = (float(parts.rss()) - (problem.k - problem.p)) / trace
+    value = max(raw, 0.0)
+    return Tau2(value, _quadratic_sd(parts, problem.v + value) / trace, boundary=raw <= 0)
+
+
+@_estimator("HE", "Hedges")
+def hedges(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Moment estimator with equal weights (variance components, Cochran's anova).
+
+    References
+    ----------
+    Hedges and Olkin (1985), Statistical Methods for Meta-Analysis, ch. 9.
+    """
+    return _moment(problem, problem.one)
+
+
+def _hunter_schmidt(problem: Problem, factor: float) -> Tau2:
+    parts = problem.zero()
+    total = float((1 / problem.v) @ problem.one)
+    raw = (factor * float(parts.rss()) - problem.k) / total
+    value = max(raw, 0.0)
+    se = factor * _quadratic_sd(parts, problem.v + value) / total
+    return Tau2(value, se, boundary=raw <= 0)
+
+
+@_estimator("HS", "Hunter-Schmidt")
+def hunter_schmidt(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Weighted variance of the effects minus the mean sampling variance.
+
+    References
+    ----------
+    Hunter and Schmidt (1990), Methods of Meta-Analysis; Viechtbauer (2005), eq. 14.
+    """
+    return _hunter_schmidt(problem, 1.0)
+
+
+@_estimator("HSk", "Hunter-Schmidt, small-sample corrected")
+def hunter_schmidt_k(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Hunter-Schmidt with k - p in place of k as the divisor of the weighted variance.
+
+    References
+    ----------
+    Brannick, Potter, Benitez and Morris (2019), Organ Res Methods 22:490-514.
+    """
+    return _hunter_schmidt(problem, problem.k / (problem.k - problem.p))
+
+
+@_estimator("SJ", "Sidik-Jonkman")
+def sidik_jonkman(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Two steps: crude variance of the effects, then the weighted residual variance.
+
+    References
+    ----------
+    Sidik and Jonkman (2005), Appl Stat 54:367-384, eq. 6; (2007), Stat Med 26:1964-1981.
+    """
+    centred = _around_mean(problem)
+    crude = float(centred @ centred) / problem.k
+    if crude == 0:
+        return Tau2(0.0, 0.0, boundary=True)
+    parts = problem.at(crude)
+    free = problem.k - problem.p
+    value = crude * float(parts.rss()) / free
+    return Tau2(value, crude * _quadratic_sd(parts, problem.v + value) / free)
+
+
+def _around_mean(problem: Problem) -> Array:
+    """Effects about their plain mean (scaled), whatever the design."""
+    if problem.basis is None:
+        y = problem.y
+    else:
+        fitted = problem.basis @ (problem.r @ problem.shift)  # what the first fit took away
+        y = problem.y + (fitted - fitted[0]) / problem.scale
+    return np.asarray(y - y.mean())
+
+
+@_estimator("ML", "maximum likelihood")
+def maximum_likelihood(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Maximum likelihood.
+
+    References
+    ----------
+    Hardy and Thompson (1996), Stat Med 15:619-629; Viechtbauer (2005), eq. 8.
+    """
+    value, optima = _likelihood_optimum(problem, restricted=False)
+    w = problem.weights(value)
+    return Tau2(value, math.sqrt(2 / float(w @ w)), n_optima=optima, boundary=value == 0)
+
+
+def _root_of_q(problem: Problem, target: float) -> Tau2:
+    """The t at which the generalised Q statistic equals ``target``."""
+    value = solve_q(problem, target)
+    parts = problem.at(value)
+    se = math.sqrt(2 * problem.k**2 / (problem.k - problem.p)) / float(parts.w @ problem.one)
+    return Tau2(value, se, boundary=value == 0)
+
+
+@_estimator("EB", "empirical Bayes")
+def empirical_bayes(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Empirical Bayes; its estimating equation has the same root as Paule-Mandel's.
+
+    References
+    ----------
+    Morris (1983), JASA 78:47-55; Berkey et al. (1995), Stat Med 14:395-411.
+    """
+    return _root_of_q(problem, problem.k - problem.p)
+
+
+@_estimator("PM", "Paule-Mandel")
+def paule_mandel(problem: Problem, weights: Array | None = None) -> Tau2:
+    """The t at which Q(t) equals its expectation k - p.
+
+    References
+    ----------
+    Paule and Mandel (1982), J Res Natl Bur Stand 87:377-385.
+    """
+    return _root_of_q(problem, problem.k - problem.p)
+
+
+@_estimator("PMM", "Paule-Mandel, median-unbiased")
+def paule_mandel_median(problem: Problem, weights: Array | None = None) -> Tau2:
+    """The t at which Q(t) equals the median of its chi-squared distribution.
+
+    References
+    ----------
+    Viechtbauer (2021), in Schmid, Stijnen and White, Handbook of Meta-Analysis, ch. 4.
+    """
+    return _root_of_q(problem, float(special.chdtri(problem.k - problem.p, 0.5)))
+
+
+@_estimator("DLIT", "DerSimonian-Laird, iterated")
+def dersimonian_laird_iterated(problem: Problem, weights: Array | None = None) -> Tau2:
+    """DerSimonian-Laird's formula repeated with weights 1/(v + t) until t stays: the root of
+    Q(t) - (k - p) = t tr P(t), which lies below Paule-Mandel's.
+
+    The left side falls and the right side rises with t, so there is one root at most.
+
+    References
+    ----------
+    DerSimonian and Laird (1986), eq. 8, iterated.
+    """
+    free = problem.k - problem.p
+
+    def gap(t: float) -> tuple[float, float]:
+        parts = problem.at(t)
+        trace = float(parts.trace())
+        slope = -float(parts.ypp()) - trace + t * float(parts.trace2())
+        return float(parts.rss()) - free - t * trace, slope
+
+    value = 0.0
+    if gap(0.0)[0] > 0:
+        value = _falling_root(gap, 0.0, solve_q(problem, free))
+    parts = problem.at(value)
+    se = _quadratic_sd(parts, problem.v + value) / float(parts.trace())
+    return Tau2(value, se, boundary=value == 0)
+
+
+@_estimator("SJIT", "Sidik-Jonkman, iterated")
+def sidik_jonkman_iterated(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Fixed point of Sidik-Jonkman's second step; where it exists, Q(t) = k - p.
+
+    References
+    ----------
+    Sidik and Jonkman (2007), Stat Med 26:1964-1981.
+    """
+    return _root_of_q(problem, problem.k - problem.p)
+
+
+@_estimator("GENQ", "generalised Q", needs_weights=True)
+def generalised_q(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Moment estimator with the caller's weights.
+
+    References
+    ----------
+    DerSimonian and Kacker (2007), eq. 6; Jackson, Turner, Rhodes and Viechtbauer (2014), BMC Med
+    Res Methodol 14:103.
+    """
+    return _moment(problem, problem.given(weights))
+
+
+@_estimator("GENQM", "generalised Q, median-unbiased", needs_weights=True)
+def generalised_q_median(problem: Problem, weights: Array | None = None) -> Tau2:
+    """The t at which the observed generalised Q is the median of its distribution.
+
+    References
+    ----------
+    Jackson (2013), Res Synth Methods 4:220-229; Viechtbauer (2021), Handbook of Meta-Analysis.
+    """
+    a = problem.given(weights)
+    value = solve_generalised_q(problem, a, 0.5)
+    parts = Parts(problem, a)
+    se = _quadratic_sd(parts, problem.v + value) / float(parts.trace())
+    return Tau2(value, se, boundary=value == 0)
+
+
+# Solving.
+
+
+def solve_q(problem: Problem, target: float, start: float = 0.0) -> float:
+    """The t >= start (scaled units) with Q(t) = target, or ``start`` if Q(start) is below it.
+
+    Q is a sum of c/(d + t) with c, d >= 0, hence 1/Q is increasing and concave: Newton's method on
+    1/Q approaches from the left, never overshoots, and is exact at once for equal variances.
+    """
+    t = start
+    for _ in range(200):
+        parts = problem.zero() if t == 0 else problem.at(t)
+        q = float(parts.rss())
+        if q <= target:
+            return t
+        step = q * (q / target - 1) / float(parts.ypp())
+        t += step
+        if step <= 2 * EPS * t:
+            return t
+    raise NotConverged("Q(tau2) = its target was not solved", [f"last tau2 = {t * problem.unit}"])
+
+
+def generalised_q_tail(problem: Problem, a: Array, t: float, q: float) -> float:
+    """P(y'P_a y >= q) when the effects have variances v + t (scaled units)."""
+    if problem.basis is None:
+        basis = np.sqrt(a / a.sum())[:, None]
+    else:
+        basis = np.linalg.qr(np.sqrt(a)[:, None] * problem.basis)[0]
+    return upper_tail(q, a * (problem.v + t), basis)
+
+
+def solve_generalised_q(problem: Problem, a: Array, tail: float) -> float:
+    """The t (scaled units) with P(y'P_a y >= its observed value) = tail; zero if it is more at 0."""
+    from scipy.optimize import brentq
+
+    parts = Parts(problem, a)
+    q = float(parts.rss())
+
+    def excess(t: float) -> float:
+        return generalised_q_tail(problem, a, t, q) - tail
+
+    if q <= 0 or excess(0.0) >= 0:
+        return 0.0
+    high = max(q / float(parts.trace()), float(problem.v.min()))
+    low = 0.0
+    while excess(high) < 0:
+        low, high = high, 4 * high
+        if not math.isfinite(high):
+            raise NotConverged("no upper limit of the generalised Q was found", [f"tau2 > {low}"])
+    return float(brentq(excess, low, high, xtol=EPS * high * 1e-3, rtol=4 * EPS, maxiter=300))
+
+
+def _score(problem: Problem, t: Any, *, restricted: bool) -> tuple[Any, Any, Any, Any]:
+    """y'PPy, its opposing trace, y'PPPy, and the derivative of that trace (sign changed).
+
+    The score is half the difference of the first two. Each of the four falls as t grows.
+    """
+    parts = problem.at(t)
+    if restricted:
+        return parts.ypp(), parts.trace(), parts.yppp(), parts.trace2()
+    one = problem.one
+    return parts.ypp(), parts.w @ one, parts.yppp(), (parts.w * parts.w) @ one
+
+
+def _no_root_beyond(problem: Problem, *, restricted: bool) -> float:
+    """A t above which the score is surely negative.
+
+    With the eigenvalues of the residual covariance between t + min v and t + max v,
+    y'PPy <= RSS/(t + min v)^2 and tr P >= (k - p)/(t + max v).
+    """
+    n = problem.k - problem.p if restricted else problem.k
+    parts = Parts(problem, problem.one)
+    s = float(parts.rss()) / n
+    low, high = float(problem.v.min()), float(problem.v.max())
+    return max((s + math.sqrt(s * s + 4 * s * (high - low))) / 2 - low, 0.0)
+
+
+def _likelihood_optimum(problem: Problem, *, restricted: bool) -> tuple[float, int]:
+    """Global maximum of the (restricted) likelihood on [0, inf), and how many local maxima it has.
+
+    The scan is a proof, not a sample. On [a, b] the score lies between ypp(b) - trace(a) and
+    ypp(a) - trace(b), because both parts fall; its derivative is bounded likewise. An interval is
+    settled when these bounds show no root, or a monotone score; otherwise it is halved.
+    """
+    high = _no_root_beyond(problem, restricted=restricted)
+    if high == 0:
+        return 0.0, 1
+    high *= 1 + 1e-9
+    low = min(float(problem.v.min()), high) / 4
+    points = np.concatenate(([0.0], np.geomspace(low, high, FIRST_GRID)))
+    values = np.array(_score(problem, points, restricted=restricted))
+    at_zero = float(values[0, 0] - values[1, 0])
+    a, b, left, right = points[:-1], points[1:], values[:, :-1], values[:, 1:]
+    brackets: list[tuple[float, float]] = []
+    for _ in range(MAX_ROUNDS):
+        empty = (right[0] > left[1]) | (left[0] < right[1])
+        one_way = (2 * right[2] > left[3]) | (2 * left[2] < right[3])
+        settled = empty | one_way | (b - a <= 1e-9 * b)
+        crossing = settled & ~empty & (left[0] > left[1]) & (right[0] <= right[1])
+        brackets += zip(a[crossing].tolist(), b[crossing].tolist(), strict=True)
+        todo = np.flatnonzero(~settled)
+        if not len(todo):
+            break
+        a, b, left, right = a[todo], b[todo], left[:, todo], right[:, todo]
+        middle = np.where(a > 0, np.sqrt(a * b), b / 4)
+        at_middle = np.array(_score(problem, middle, restricted=restricted))
+        a, b = np.concatenate((a, middle)), np.concatenate((middle, b))
+        left = np.concatenate((left, at_middle), axis=1)
+        right = np.concatenate((at_middle, right), axis=1)
+
+    def score(t: float) -> tuple[float, float]:
+        u, trace, slope_u, slope_trace = _score(problem, t, restricted=restricted)
+        return float(u - trace), float(slope_trace - 2 * slope_u)
+
+    candidates = [_falling_root(score, *pair) for pair in sorted(brackets)]
+    if at_zero <= 0 or not candidates:
+        candidates.insert(0, 0.0)
+    if len(candidates) == 1:
+        return candidates[0], 1
+    heights = problem.loglik(np.array(candidates), restricted=restricted)
+    return candidates[int(np.argmax(heights))], len(candidates)
+
+
+def _falling_root(f: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
+    """Root of a function that is positive at ``low`` and negative at ``high``: Newton, safeguarded.
+
+    ``f`` gives its value and its derivative.
+    """
+    t = math.sqrt(low * high) if low > 0 else high / 4
+    for _ in range(200):
+        value, slope = f(t)
+        if value == 0:
+            return t
+        if value > 0:
+            low = t
+        else:
+            high = t
+        step = -value / slope if slope < 0 else math.inf
+        if abs(step) <= 2 * EPS * t:
+            return t
+        following = t + step
+        if not low < following < high:
+            following = 0.5 * (low + high)
+            if following in (low, high):
+                return following
+        t = following
+    raise NotConverged("a root was not found to full precision", [f"between {low} and {high}"])
