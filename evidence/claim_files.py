@@ -331,7 +331,8 @@ def _from_lines(keys: Keys, found: Sequence[LineFault]) -> Iterator[_Fault]:
 def _combine_faults(combine: str, named: list[str], blocks: Mapping[str, Any]) -> Iterator[_Fault]:
     keys: Keys = ("search", "combine")
     yield from _from_lines(keys, lint_combine(combine))
-    used = re.findall(r"#([a-z][a-z0-9_]*)", combine)
+    words = re.findall(r"[^\s()]+", combine)
+    used = [word[1:] for word in words if re.fullmatch(r"#[a-z][a-z0-9_]*", word)]
     for name in dict.fromkeys(used):
         if name not in named:
             known = ", ".join(f"#{n}" for n in named)

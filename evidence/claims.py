@@ -240,6 +240,12 @@ class Claim(Part):
         """The words of the protocol, for ranking before any decision exists."""
         pico = self.pico
         return " ".join(
-            (self.statement, pico.population, pico.intervention, pico.comparator, pico.outcome)
-            + self.eligibility.include
+            (
+                self.statement,
+                pico.population,
+                pico.intervention,
+                pico.comparator,
+                pico.outcome,
+                *self.eligibility.include,
+            )
         )

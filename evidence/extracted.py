@@ -90,10 +90,9 @@ _PATTERNS: dict[str, Rule] = {
         "is no address (http… without spaces)",
     ),
 }
+_SDS = tuple(f"sd_{when}_{arm}" for when in ("pre", "post", "change") for arm in (1, 2))
 _NUMBERS: dict[str, Rule] = {
-    **dict.fromkeys(
-        [f"sd_{when}_{arm}" for when in ("pre", "post", "change") for arm in (1, 2)], _POSITIVE
-    ),
+    **dict.fromkeys(_SDS, _POSITIVE),
     **dict.fromkeys(("n_1", "n_2", "n_total", "se", "df"), _POSITIVE),
     **dict.fromkeys(("events_1", "events_2"), (lambda x: x >= 0, "is negative")),
     "p": (lambda x: 0 < x <= 1, "is not a p-value (above 0, at most 1)"),
@@ -269,7 +268,8 @@ def _relations(extraction: Extraction) -> Iterator[str]:
             if other not in effects or other == row.effect_id:
                 yield f"{row.at}  dependent_with = {other} is no other row of effects.csv"
             elif row.effect_id not in effects[other].dependent_with:
-                yield f"{row.at}  dependent_with = {other}, but {other} does not name {row.effect_id}"
+                problem = f"dependent_with = {other}, but {other} does not name {row.effect_id}"
+                yield f"{row.at}  {problem}"
         yield from _usable(row)
     for judged in extraction.risk_of_bias:
         if judged.study_id not in studies:
@@ -291,6 +291,8 @@ def _usable(row: EffectRow) -> Iterator[str]:
     for arm in (1, 2):
         if (getattr(row, f"ci_low_{arm}") is None) != (getattr(row, f"ci_high_{arm}") is None):
             yield f"{row.at}  ci_low_{arm} and ci_high_{arm} come together, or neither"
+    if row.dispersion == "CI" and any(getattr(row, name) is not None for name in _SDS):
+        yield f"{row.at}  dispersion = CI, but an sd_ column is filled: use the ci_ columns"
     if row.role == "context":
         return
     if not row.analysis:

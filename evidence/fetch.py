@@ -36,7 +36,8 @@ FIRST_DELAY_S = 1.0  # doubled with every retry
 LONGEST_WAIT_S = 120.0  # a longer Retry-After ends the run instead of hanging it
 CONNECT_S = 6.0  # name look-up and connection together
 READ_S = 60.0  # silence within a reply
-REPLY_S = 300.0  # a whole reply, however slowly it drips
+REPLY_S = 180.0  # a whole reply
+SLOWEST, SLOWEST_AFTER_S = 100, 20.0  # bytes a second: below it a reply only drips
 ABANDONED_S = 2 * REPLY_S  # no request lives longer than this
 TRY_LATER = "run the same command again later; what was received so far is kept"
 
@@ -371,12 +372,16 @@ class Eutils:
         return body
 
     def _body(self, reply: requests.Response) -> bytes:
-        """The whole body, within ``reply_s`` seconds however slowly it drips."""
-        chunks, end = [], time.monotonic() + self._reply_s
+        """The whole body, unless it drips or takes longer than ``reply_s`` seconds."""
+        chunks: list[bytes] = []
+        size, start = 0, time.monotonic()
         while chunk := reply.raw.read1(1 << 16, decode_content=True):
             chunks.append(chunk)
-            if time.monotonic() > end:
-                raise Passing(f"the reply took longer than {self._reply_s:.0f} s")
+            size += len(chunk)
+            elapsed_s = time.monotonic() - start
+            drips = elapsed_s > SLOWEST_AFTER_S and size < SLOWEST * elapsed_s
+            if drips or elapsed_s > self._reply_s:
+                raise Passing(f"the reply was not whole after {elapsed_s:.0f} s")
         return b"".join(chunks)
 
     def _session(self) -> requests.Session:

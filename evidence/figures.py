@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evidence.model import AnalysisResult, Estimate, EvidenceRow, PublishedResult
@@ -28,12 +28,13 @@ class Picture:
     left: str
     right: str
     smallest_effect: float | None
+    columns: tuple[str, str] = ("n", "Exercise, time")
 
     def draw(self, *, width_mm: float = 170) -> Figure:
         return forest(
             self.groups,
             measure=self.measure,
-            columns=("n", "Exercise, time"),
+            columns=self.columns,
             left=self.left,
             right=self.right,
             smallest_effect=self.smallest_effect,
@@ -112,17 +113,20 @@ def _rows(
 
 
 def _beside_published(row: EvidenceRow, published: Sequence[PublishedResult]) -> Picture:
+    """Our pools and the published ones on one axis of standardised effects, each as it is.
+
+    They need not share a measure or a question, so each is named and nothing is pooled over them.
+    """
     primary = row.primary
-    ours = [a for a in row.analyses if a.result is not None]
-    measure = measure_named((ours[0] if ours else primary).plan.measure)
     groups = [
         Group(
-            title=f"This review: {a.plan.title}",
-            rows=(),
+            title=f"This review: {a.plan.title} ({a.plan.measure})",
+            rows=() if a.result is not None else tuple(_rows(a, a.estimates)),
             result=a.result,
-            note="",
+            note="" if a.result is not None else _sentence(a.reason),
         )
-        for a in ours
+        for a in row.analyses
+        if a.result is not None or (a is primary and a.estimates)
     ]
     groups.append(
         Group(
@@ -133,7 +137,7 @@ def _beside_published(row: EvidenceRow, published: Sequence[PublishedResult]) ->
                     yi=p.estimate,
                     ci=(p.ci_low, p.ci_high),
                     weight=None,
-                    columns=(p.n or "", p.question),
+                    columns=(p.n, p.question),
                     role="published",
                     href=p.source_url,
                 )
@@ -144,15 +148,19 @@ def _beside_published(row: EvidenceRow, published: Sequence[PublishedResult]) ->
             note="",
         )
     )
+    mixed = replace(
+        measure_named("SMD"), key="Effect", label="Standardised effect, measured as each source does"
+    )
     return Picture(
         name="forest-published",
         title="Beside the published meta-analyses",
-        alt=describe(groups, measure=measure),
+        alt=describe(groups, measure=mixed),
         groups=tuple(groups),
-        measure=measure,
+        measure=mixed,
         left=primary.plan.left,
         right=primary.plan.right,
         smallest_effect=None,
+        columns=("n", "Question"),
     )
 
 

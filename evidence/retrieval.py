@@ -223,6 +223,8 @@ def update_all(
     unreachable: SourceUnreachable | None = None
     for claim, query in claims:
         before = eutils.requests
+        if unreachable is None:
+            eutils.progress(f"{claim}: asking PubMed")
         try:
             results.append(update_claim(claim, query, eutils, store, on=on, received=received))
         except SourceError as problem:

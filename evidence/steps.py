@@ -15,7 +15,7 @@ from evidence.checks import Finding
 from evidence.claim_files import new_claim_text
 from evidence.claims import Claim
 from evidence.errors import SchemaError, SourceUnreachable, ToolkitError
-from evidence.extracted import HEADERS, read_extraction
+from evidence.extracted import TABLES, columns, read_extraction
 from evidence.fetch import Eutils
 from evidence.figures import pictures
 from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
@@ -29,7 +29,7 @@ from evidence.reading_order import (
 )
 from evidence.retrieval import Update, update_all
 from evidence.store import Store
-from evidence.tables import pool_json
+from evidence.tables import interval, pool_json
 from evidence.workspace import Workspace
 from meta.measures.registry import measure_named
 from meta.plots.style import save
@@ -90,7 +90,8 @@ def new(root: Path, claim_id: str, *, on: dt.date) -> list[Path]:
     """
     claim_file = root / "queries" / f"{claim_id}.toml"
     folder = root / "extracted" / claim_id
-    taken = [p for p in (claim_file, *(folder / name for name in HEADERS)) if p.exists()]
+    tables = {folder / f"{name}.csv": columns(noun) for name, noun in TABLES.items()}
+    taken = [p for p in (claim_file, *tables) if p.exists()]
     if taken:
         raise ToolkitError(
             f"claim {claim_id!r} has been started already",
@@ -99,9 +100,9 @@ def new(root: Path, claim_id: str, *, on: dt.date) -> list[Path]:
         )
     text = new_claim_text(claim_id, on)
     files.write_text(claim_file, text)
-    for name, header in HEADERS.items():
-        files.write_csv(folder / name, header, [])
-    return [claim_file, *(folder / name for name in HEADERS)]
+    for path, header in tables.items():
+        files.write_csv(path, header, [])
+    return [claim_file, *tables]
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +330,12 @@ def pool_cells(analysis: AnalysisResult) -> tuple[str, str, str, str, str, str]:
     result = analysis.result
     k = str(len(analysis.estimates))
     if result is None:
-        shown = analysis.note_only
-        text = f"{_interval(shown)} (note only)" if shown is not None else DASH
+        text = DASH
+        if analysis.note_only is not None:
+            text = f"{_interval(analysis.note_only)} (note only)"
+        elif len(analysis.estimates) == 1:
+            (only,) = analysis.estimates
+            text = _read(analysis.plan.measure, only.yi, *interval(only, analysis.plan.level))
         return analysis.plan.id, k, text, DASH, DASH, analysis.reason
     to = result.effects.measure.natural
     prediction = (
@@ -349,9 +354,14 @@ def pool_cells(analysis: AnalysisResult) -> tuple[str, str, str, str, str, str]:
 
 
 def _interval(result: PooledEffect) -> str:
-    mid, low, high = result.natural()
-    label = measure_named(result.effects.measure.key).key
-    return f"{label} {show(mid)} ({show(low)} to {show(high)})"
+    return _read(result.effects.measure.key, result.estimate, *result.ci)
+
+
+def _read(measure: str, *values: float) -> str:
+    """Estimate and interval on the scale that people read: Fisher's z as r."""
+    to = measure_named(measure)
+    mid, low, high = (show(to.natural(value)) for value in values)
+    return f"{'r' if to.scale == 'fisher-z' else measure} {mid} ({low} to {high})"
 
 
 def plot(workspace: Workspace, claim_ids: Sequence[str], *, on: dt.date) -> list[Path]:

@@ -131,15 +131,22 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def _migrate(self) -> None:
-        with self._writing():
+    def _version(self) -> int:
+        """The version of the file's schema."""
+        with self._faults():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise StoreError(
-                    f"{self.path} was made by a newer version of this toolkit",
-                    remedy="update the toolkit, or move the file away: the next update refills it",
-                )
-            for statements in MIGRATIONS[version:]:
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self.path} was made by a newer version of this toolkit",
+                remedy="update the toolkit, or move the file away: the next update refills it",
+            )
+        return int(version)
+
+    def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return  # opening a store writes nothing
+        with self._writing():
+            for statements in MIGRATIONS[self._version() :]:  # another process may have been first
                 for statement in statements.split(";\n"):
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -23,10 +23,10 @@ def judge(claim: Claim, analyses: Sequence[AnalysisResult]) -> Verdict:
     3. Three or more: the interval against the smallest effect of interest (no effect where the plan
        names none). Wholly beyond it in the claim's direction: *supported*. Wholly on the other side
        of no effect, or wholly short of the smallest effect: *against*. Otherwise *uncertain*.
-    4. *Supported* falls back to *uncertain* where a planned sensitivity analysis reaches the
-       threshold, or where as many studies of the same question lack usable numbers as give them.
-
-    Uncontrolled pre-post analyses are described and never decide.
+    4. *Supported* falls back to *uncertain* where the primary analysis cannot decide the claim
+       (``decides = false``, as for every uncontrolled pre-post design), where a planned sensitivity
+       analysis reaches the threshold, or where as many studies of the same question lack usable
+       numbers as give them.
     """
     primary = next(a for a in analyses if a.plan.id == claim.plan.primary)
     caveats = _caveats(claim, primary, analyses)
@@ -96,7 +96,8 @@ def _by_interval(
     ]
     silent = _studies_without_numbers(primary)
     contributing = len({e.study.study_id for e in primary.estimates})
-    if not fragile and silent < contributing:
+    decides = primary.plan.decides
+    if decides and not fragile and silent < contributing:
         return Verdict(
             "supported",
             "Supported by the numbers reported",
@@ -104,6 +105,8 @@ def _by_interval(
             tuple(caveats),
         )
     reasons = []
+    if not decides:
+        reasons.append("an uncontrolled comparison cannot support the claim")
     if silent >= contributing:
         reasons.append(
             f"{silent} {_plural(silent, 'study', 'studies')} of the same question "

@@ -41,6 +41,7 @@ class Effects:
     yi: Array  # (k,)
     vi: Array  # (k,) sampling variance, that unit squared
     cluster: tuple[str, ...]  # (k,) rows that share people share a cluster
+    notes: tuple[str, ...] = ()  # choices made on the way: zero cells, variance types
 
     @property
     def k(self) -> int:

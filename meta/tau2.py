@@ -200,7 +200,7 @@ class Problem:
             order = np.argsort(v, kind="stable")
             basis, r = np.linalg.qr(x[order])
             sizes = np.abs(np.diagonal(r))
-            if k < self.p or (sizes < 1e-11 * np.sqrt((x * x).sum(0))).any():
+            if k < self.p or (sizes <= 1e-11 * np.sqrt((x * x).sum(0))).any():
                 raise InputError(
                     "the moderators cannot be told apart",
                     [f"{k} studies, {self.p} coefficients, of which some repeat the others"],
@@ -495,7 +495,9 @@ def dersimonian_laird_iterated(problem: Problem, weights: Array | None = None) -
     if gap(0.0)[0] > 0:
         value = _falling_root(gap, 0.0, solve_q(problem, free))
     parts = problem.at(value)
-    se = _quadratic_sd(parts, problem.v + value) / float(parts.trace())
+    trace, trace2 = float(parts.trace()), float(parts.trace2())
+    # The variance that DL's formula has at its own weights, taken at the last weights.
+    se = math.sqrt(2 * free + 4 * value * trace + 2 * value * value * trace2) / trace
     return Tau2(value, se, boundary=value == 0)
 
 

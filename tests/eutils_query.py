@@ -50,12 +50,10 @@ class Query:
             for t in self._tokens
             if not (t[0] == "term" and t[2] in ("uid", "lr"))
         )
-        narrowing = [t for t in self._tokens if t[0] == "term" and t[2] in ("uid", "lr")]
-        return {
-            a.pmid
-            for a in articles
-            if matches(words, a) and all(_matches(t[1], t[2], a) for t in narrowing)
-        }
+        narrowing = [
+            _predicate(t[1], t[2]) for t in self._tokens if t[0] == "term" and t[2] in ("uid", "lr")
+        ]
+        return {a.pmid for a in articles if all(has(a) for has in narrowing) and matches(words, a)}
 
     @staticmethod
     def _lex(text: str) -> list[tuple[str, str, str]]:
@@ -107,7 +105,8 @@ class Query:
             known = tag.split(":")[0] in (*_TEXT, *_MESH, "ti", "title", "pt", "la", "uid", "lr")
             if not known and tag not in ("pmid", "dp", "ab", "mdat", "sb", "ot", "nm"):
                 self.unknown_tags.append(tag)
-            found = {pmid for pmid, a in within.items() if _matches(text, tag, a)}
+            has = _predicate(text, tag)
+            found = {pmid for pmid, article in within.items() if has(article)}
             if not found and tag not in ("uid", "lr", "dp", "sb"):
                 self.not_found.append(text)
             return found
@@ -128,34 +127,34 @@ def _joined(tokens: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     return result
 
 
-def _matches(term: str, tag: str, article: Article) -> bool:
+def _predicate(term: str, tag: str) -> Callable[[Article], bool]:
+    """Whether an article has the term in the field of the tag."""
     text = term.strip('"').lower()
     name, _, option = tag.partition(":")
     if name in ("uid", "pmid"):
-        low, _, high = text.partition(":")
-        return int(low) <= int(article.pmid) <= int(high or low)
+        first, _, last = text.partition(":")
+        low, high = int(first), int(last or first)
+        return lambda article: low <= int(article.pmid) <= high
     if name in ("lr", "mdat"):
-        low, _, high = (part.replace("/", "-") for part in text.partition(":"))
-        return low <= article.revised.isoformat() <= (high or low)
+        since, _, until = text.replace("/", "-").partition(":")
+        return lambda article: since <= article.revised.isoformat() <= (until or since)
     if name == "dp":
         years = [int(part[:4]) for part in text.split(":")]
-        return years[0] <= article.year <= years[-1]
+        return lambda article: years[0] <= article.year <= years[-1]
     if name == "sb":
-        return True
+        return lambda article: True
     if name in _MESH:
-        return text in article.headings
+        return lambda article: text in article.headings
     if name == "pt":
-        return text in [kind.lower() for kind in article.all_kinds]
+        return lambda article: text in [kind.lower() for kind in article.all_kinds]
     if name == "la":
-        return article.language.startswith(text[:3])
-    where = article.title_words if name in ("ti", "title") else article.words
-    if option.startswith("~"):
-        return all(_within(word, where) for word in text.split())
-    return _within(text, where)
-
-
-def _within(text: str, words: str) -> bool:
-    """Whether the words of ``text`` stand side by side in ``words``; ``*`` ends a stem."""
-    stem = text.endswith("*")
-    plain = " ".join(re.findall(r"\w+", text))
-    return bool(plain) and (f" {plain}" if stem else f" {plain} ") in words
+        return lambda article: article.language.startswith(text[:3])
+    # A final * ends a stem; "a b"[tiab:~3] asks for its words wherever they stand.
+    words = re.findall(r"\w+", text)
+    parts = words if option.startswith("~") else [" ".join(words)]
+    needles = [f" {part}" if text.endswith("*") else f" {part} " for part in parts]
+    if not words:
+        return lambda article: False
+    if name in ("ti", "title"):
+        return lambda article: all(needle in article.title_words for needle in needles)
+    return lambda article: all(needle in article.words for needle in needles)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TOKEN = re.compile(r'\s*(\(|\)|AND\b|OR\b|NOT\b|"[^"]*"\[[^\]]*\]|[^\s()\[\]"]+\[[^\]]*\]|[^()\[\]"]+?\[[^\]]*\])')
+_TOKEN = re.compile(
+    r'\s*(\(|\)|AND\b|OR\b|NOT\b|"[^"]*"\[[^\]]*\]|[^\s()\[\]"]+\[[^\]]*\]|[^()\[\]"]+?\[[^\]]*\])'
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,4 @@ def _same(wanted: str, word: str) -> bool:
 def _near(wanted: list[str], words: list[str], distance: int) -> bool:
     """All words, in any order, within a window that holds ``distance`` others."""
     size = len(wanted) + distance
-    return any(
-        all(w in words[i : i + size] for w in wanted) for i in range(max(1, len(words) - 1))
-    )
+    return any(all(w in words[i : i + size] for w in wanted) for i in range(max(1, len(words) - 1)))

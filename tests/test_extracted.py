@@ -40,7 +40,13 @@ def test_tables_become_nouns_with_their_places(tmp_path: Path) -> None:
         screening=[{}],
         risk_of_bias=[{}],
         published=[
-            {"estimate": "0.62", "ci_low": "0", "ci_high": "1.24", "i2": "0.9", "comparable": "true"}
+            {
+                "estimate": "0.62",
+                "ci_low": "0",
+                "ci_high": "1.24",
+                "i2": "0.9",
+                "comparable": "true",
+            }
         ],
     )
     found = read_extraction(tmp_path, "a-claim")
@@ -97,7 +103,8 @@ def test_a_fault_says_how_many_and_what_next(tmp_path: Path) -> None:
         read_extraction(tmp_path, "a-claim")
     assert str(fault.value) == (
         "1 cell in extracted/a-claim cannot be used\n"
-        "  extracted/a-claim/effects.csv:2  role = 'main' is none of: primary, sensitivity, context\n"
+        "  extracted/a-claim/effects.csv:2  role = 'main' is none of: "
+        "primary, sensitivity, context\n"
         "try: correct them against the paper (format: docs/reference/data.md), "
         "then `evidence check a-claim`"
     )
@@ -121,7 +128,8 @@ def test_names_must_exist_and_ids_must_be_unique(tmp_path: Path) -> None:
         f"{at}effects.csv:3  effect_id = Novak2019_1 is already at line 2",
         f"{at}studies.csv:4  same_as = Novak2018 is no other study of studies.csv",
         f"{at}effects.csv:2  study_id = Nobody1999 is not in studies.csv",
-        f"{at}effects.csv:4  dependent_with = Novak2019_4, but Novak2019_4 does not name Novak2019_3",
+        f"{at}effects.csv:4  dependent_with = Novak2019_4, "
+        "but Novak2019_4 does not name Novak2019_3",
         f"{at}effects.csv:4  dependent_with = Novak2019_5 is no other row of effects.csv",
         f"{at}risk_of_bias.csv:2  study_id = Nobody1999 is not in studies.csv",
         f"{at}risk_of_bias.csv:2  effect_id = Nobody1999_7 is not in effects.csv",
@@ -138,6 +146,7 @@ def test_a_row_that_counts_has_what_its_route_needs(tmp_path: Path) -> None:
             {"effect_id": "Novak2019_3", "analysis": ""},
             {"effect_id": "Novak2019_4", "route": "post_mean"},
             {"effect_id": "Novak2019_5", "ci_low_1": "0.1"},
+            {**NUMBERS, "effect_id": "Novak2019_6", "dispersion": "CI"},
         ],
     )
     found = faults_of(tmp_path)
@@ -148,7 +157,10 @@ def test_a_row_that_counts_has_what_its_route_needs(tmp_path: Path) -> None:
     )
     assert found[2].startswith("extracted/a-claim/effects.csv:5  route = 'post_mean' is none of: ")
     assert found[3].endswith("effects.csv:6  ci_low_1 and ci_high_1 come together, or neither")
-    assert len(found) == 4
+    assert found[4].endswith(
+        "effects.csv:7  dispersion = CI, but an sd_ column is filled: use the ci_ columns"
+    )
+    assert len(found) == 5
 
 
 def test_a_comparable_result_needs_an_estimate_and_its_interval(tmp_path: Path) -> None:
@@ -184,8 +196,7 @@ def test_a_short_line_and_a_broken_quotation_are_named(tmp_path: Path) -> None:
         file.write('"12345678,full-text')
     found = faults_of(tmp_path)
     assert found[0] == (
-        "extracted/a-claim/effects.csv:3  has 2 cells, "
-        f"the header has {len(columns(EffectRow))}"
+        f"extracted/a-claim/effects.csv:3  has 2 cells, the header has {len(columns(EffectRow))}"
     )
     assert found[1].startswith("extracted/a-claim/screening.csv:2  is no CSV: ")
 
@@ -195,7 +206,9 @@ def test_line_numbers_hold_after_a_cell_with_line_breaks(tmp_path: Path) -> None
         tmp_path,
         effects=[{"notes": "one\ntwo\nthree"}, {"effect_id": "Novak2019_2", "tier": "D"}],
     )
-    assert faults_of(tmp_path) == ["extracted/a-claim/effects.csv:5  tier = 'D' is none of: A, B, C, (empty)"]
+    assert faults_of(tmp_path) == [
+        "extracted/a-claim/effects.csv:5  tier = 'D' is none of: A, B, C, (empty)"
+    ]
 
 
 def test_columns_may_stand_in_any_order_and_empty_lines_are_no_rows(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_two_processes_together_keep_the_limit(server, tmp_path, root, key, rate
     processes = [subprocess.Popen([str(part) for part in command], cwd=root) for _ in range(2)]
     assert [process.wait(timeout=30) for process in processes] == [0, 0]
     assert len(server.requests) == 2 * each
-    assert server.busiest() == rate
+    assert 2 <= server.busiest() <= rate
 
 
 def test_threads_of_one_client_together_keep_the_limit(server, tmp_path):
@@ -201,22 +201,17 @@ class FakeClock:
 # --- faults that pass ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["429", "429-in-200", "500", "502", "html", "empty", "half", "half-quiet", "reset", "no-json"]
-    + ["backend", "history"],
-)
+BROKEN = ("429", "429-in-200", "500", "502", "html", "empty", "half", "half-quiet", "reset")
+
+
+@pytest.mark.parametrize("kind", [*BROKEN, "no-json", "backend", "history"])
 def test_a_search_survives_a_passing_fault(server, eutils, kind):
     server.faults.append(Fault(kind, times=RETRIES))
     assert find(QUERY, eutils).count == expected(server)
     assert len(server.requests) == RETRIES + 1
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["429", "429-in-200", "500", "502", "html", "empty", "half", "half-quiet", "reset"]
-    + ["bad-xml", "history"],
-)
+@pytest.mark.parametrize("kind", [*BROKEN, "bad-xml", "history"])
 def test_a_fetch_survives_a_passing_fault(server, eutils, kind):
     pmids = list(server.records)
     server.faults.append(Fault(kind, times=RETRIES))
@@ -282,10 +277,14 @@ def test_a_retry_after_of_an_hour_ends_the_run_instead_of_hanging_it(server, eut
     ("fault", "limits"),
     [
         (Fault("slow", times=9, seconds=0.4), {"timeout_s": 0.1}),
-        (Fault("drip", times=9, seconds=0.02), {"reply_s": 0.1}),
+        (Fault("drip", times=9, seconds=0.002), {"reply_s": 0.1}),
+        (Fault("drip", times=9, seconds=0.02), {}),
     ],
 )
-def test_a_reply_that_does_not_come_or_only_drips_is_given_up(server, tmp_path, fault, limits):
+def test_a_reply_that_does_not_come_or_only_drips_is_given_up(
+    server, tmp_path, monkeypatch, fault, limits
+):
+    monkeypatch.setattr("evidence.fetch.SLOWEST_AFTER_S", 0.1)
     eutils = unhurried(server, tmp_path, **limits)
     eutils._tired = True  # one retry is enough to see it
     server.faults.append(fault)
@@ -323,6 +322,7 @@ def test_the_key_appears_in_no_message(server, tmp_path, kind):
     lines: list[str] = []
     eutils = unhurried(server, tmp_path, api_key=KEY, progress=lines.append)
     told = [repr(eutils)]
+    contexts: list[BaseException | None] = []
     pmids = list(server.records)[:3]
     for ask in (lambda: find(f"{KEY}[tiab]", eutils), lambda: list(details(pmids, eutils))):
         server.faults[:] = [Fault(kind, times=99, pmids=pmids)]
@@ -330,8 +330,9 @@ def test_the_key_appears_in_no_message(server, tmp_path, kind):
             ask()
         except SourceError as fault:
             told += [repr(fault), *traceback.format_exception(fault)]
-            assert fault.__context__ is None  # the transport's exception holds the request
+            contexts.append(fault.__context__)
     eutils.close()
+    assert not any(contexts)  # the exception of the transport would hold the request
     text = "\n".join(told + lines).lower()
     assert KEY.lower() not in text
 
@@ -383,7 +384,7 @@ def test_a_connection_that_hangs_is_unreachable_within_its_time(tmp_path, monkey
 
     monkeypatch.setattr(socket, "create_connection", hang)
     start = time.monotonic()
-    with pytest.raises(SourceUnreachable, match="no connection within 0.1 s"):
+    with pytest.raises(SourceUnreachable, match=r"no connection within 0\.1 s"):
         find(QUERY, Eutils("https://eutils.example", cache=tmp_path, connect_s=0.1))
     let_go.set()
     assert time.monotonic() - start < 1

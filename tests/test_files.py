@@ -76,7 +76,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_says_so(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
-    with pytest.raises(ToolkitError, match="cannot write .*is a directory") as fault:
+    with pytest.raises(ToolkitError, match=r"cannot write .*is a directory") as fault:
         write_bytes(tmp_path / "page.html", b"text")
     assert "move it away" in str(fault.value)
     assert list(tmp_path.iterdir()) == [tmp_path / "page.html"]

@@ -53,18 +53,18 @@ def sign_of_numbers(row: EffectRow) -> tuple[float, str] | None:
         return r.mean_change_1 - r.mean_change_2, "difference in change"
     if r.mean_post_1 is not None and r.mean_post_2 is not None and r.mean_pre_1 is None:
         return r.mean_post_1 - r.mean_post_2, "difference after"
-    if None not in (r.mean_pre_1, r.mean_post_1, r.mean_pre_2, r.mean_post_2):
-        assert r.mean_post_1 is not None and r.mean_pre_1 is not None
-        assert r.mean_post_2 is not None and r.mean_pre_2 is not None
-        return (
-            (r.mean_post_1 - r.mean_pre_1) - (r.mean_post_2 - r.mean_pre_2),
-            "difference in change",
-        )
+    one, two = _change(r.mean_pre_1, r.mean_post_1), _change(r.mean_pre_2, r.mean_post_2)
+    if one is not None and two is not None:
+        return one - two, "difference in change"
     if r.mean_change_1 is not None and not r.name_2:
         return r.mean_change_1, "change"
-    if r.mean_pre_1 is not None and r.mean_post_1 is not None and not r.name_2:
-        return r.mean_post_1 - r.mean_pre_1, "change"
+    if one is not None and not r.name_2:
+        return one, "change"
     return None
+
+
+def _change(pre: float | None, post: float | None) -> float | None:
+    return None if pre is None or post is None else post - pre
 
 
 @check("sign", looks_for="a direction that the row's own numbers contradict")
@@ -151,7 +151,10 @@ def _interval_faults(
         yield "warning", f"the estimate is not in the middle of its interval: {shown}"
 
 
-@check("people", looks_for="more people in a row than in its study, or degrees of freedom that do not fit")
+@check(
+    "people",
+    looks_for="more people in a row than in its study, or degrees of freedom that do not fit",
+)
 def group_sizes(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     studies = {s.study_id: s for s in extraction.studies}
     for row in extraction.effects:
@@ -182,7 +185,9 @@ def group_sizes(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
                 )
 
 
-@check("test statistic", looks_for="a printed p that the printed r, t or F and group sizes do not give")
+@check(
+    "test statistic", looks_for="a printed p that the printed r, t or F and group sizes do not give"
+)
 def p_against_statistic(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     for row in extraction.effects:
         recomputed = _p_of_statistic(row)
@@ -226,12 +231,15 @@ def _n_implied(r: float, p: float) -> int:
     """The number of observations at which a correlation r has the two-sided p."""
     candidates = range(4, 2000)
     distance = [
-        abs(2 * stats.t.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2) - p) for n in candidates
+        abs(2 * stats.t.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2) - p)
+        for n in candidates
     ]
     return candidates[distance.index(min(distance))]
 
 
-@check("implied correlation", looks_for="SDs before, after and of change that no correlation allows")
+@check(
+    "implied correlation", looks_for="SDs before, after and of change that no correlation allows"
+)
 def implied_correlations(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     for row in extraction.effects:
         for arm in (1, 2):

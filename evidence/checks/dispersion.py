@@ -30,9 +30,9 @@ def sd_ratios(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     for row in extraction.effects:
         if row.dispersion not in READ_AS_SD:
             continue
-        pairs = [
-            (f"sd_pre_{arm}", f"sd_post_{arm}", BEFORE_AFTER_RATIO) for arm in (1, 2)
-        ] + [(f"sd_{when}_1", f"sd_{when}_2", ARMS_RATIO) for when in ("pre", "post", "change")]
+        pairs = [(f"sd_pre_{arm}", f"sd_post_{arm}", BEFORE_AFTER_RATIO) for arm in (1, 2)] + [
+            (f"sd_{when}_1", f"sd_{when}_2", ARMS_RATIO) for when in ("pre", "post", "change")
+        ]
         for a, b, limit in pairs:
             one, two = getattr(row, a), getattr(row, b)
             if one is None or two is None:
@@ -46,6 +46,20 @@ def sd_ratios(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
                     f"{a} = {one:g} and {b} = {two:g} differ {ratio:.1f}-fold",
                     LOOK,
                 )
+
+
+@check("skew", looks_for="an SD above its mean where nothing can be below zero")
+def skewed(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
+    for row in extraction.effects:
+        wide = [a for a in _arms(row) if a.ln_cv > 0]
+        if wide:
+            yield about_row(
+                "skew",
+                "note",
+                row,
+                f"{' and '.join(a.name for a in wide)} above the mean: the values are skewed",
+                "means and SDs describe them badly; prefer medians or logarithms where given",
+            )
 
 
 @check("SE as SD, by test", looks_for="SDs with which the printed p cannot be right")
@@ -65,9 +79,7 @@ def se_as_sd_by_test(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
             f"read as SEs p = {as_se:.2g}"
         )
         if fits_se:
-            yield about_row(
-                "SE as SD, by test", "error", row, message + ": only SEs fit", LOOK
-            )
+            yield about_row("SE as SD, by test", "error", row, message + ": only SEs fit", LOOK)
         else:
             yield about_row(
                 "SE as SD, by test",
@@ -107,6 +119,13 @@ def _two_sample_p(difference: float, sd_1: float, n_1: int, sd_2: float, n_2: in
     return float(test.pvalue)
 
 
+def _only_sds_fit(row: EffectRow) -> bool:
+    readings = _p_under_both_readings(row)
+    if readings is None:
+        return False
+    return p_agrees(readings[0], row) is True and p_agrees(readings[1], row) is False
+
+
 @dataclass(frozen=True, slots=True)
 class _Arm:
     row: EffectRow
@@ -115,7 +134,10 @@ class _Arm:
     n: int | None
 
 
-@check("SE as SD, by spread", looks_for="an SD that is small beside those of other studies, as an SE is")
+@check(
+    "SE as SD, by spread",
+    looks_for="an SD that is small beside those of other studies, as an SE is",
+)
 def se_as_sd_by_spread(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     """Compare ln(SD / mean) with that of the other arms in the same matrix.
 
@@ -123,6 +145,7 @@ def se_as_sd_by_spread(claim: Claim, extraction: Extraction) -> Iterator[Finding
     others' themselves, by a factor of three, it is flagged. Location and scale of the others are
     their median and 1.4826 times their median absolute deviation.
     """
+    same_as = {s.study_id: s.same_as or s.study_id for s in extraction.studies}
     known = [r.n_1 for r in extraction.effects if r.n_1 is not None]
     usual_n = int(median(known)) if known else None
     groups: dict[str, list[_Arm]] = defaultdict(list)
@@ -133,7 +156,8 @@ def se_as_sd_by_spread(claim: Claim, extraction: Extraction) -> Iterator[Finding
         flagged: dict[str, list[str]] = defaultdict(list)
         rows = {arm.row.effect_id: arm.row for arm in arms}
         for arm in arms:
-            others = [a.ln_cv for a in arms if a.row.study_id != arm.row.study_id]
+            mine = same_as.get(arm.row.study_id)
+            others = [a.ln_cv for a in arms if same_as.get(a.row.study_id) != mine]
             n = arm.n or usual_n
             if n is None or len(others) < SPREAD_ARMS:
                 continue
@@ -144,12 +168,12 @@ def se_as_sd_by_spread(claim: Claim, extraction: Extraction) -> Iterator[Finding
                     f"{arm.name} is {cv:.0%} of its mean, usually {usual:.0%}{guess}"
                 )
         for effect_id, messages in flagged.items():
+            row = rows[effect_id]
+            message = "looks like an SE: " + "; ".join(messages)
+            if cleared := _only_sds_fit(row):
+                message += f"; but the printed {printed_p(row)} fits only SDs"
             yield about_row(
-                "SE as SD, by spread",
-                "warning",
-                rows[effect_id],
-                "looks like an SE: " + "; ".join(messages),
-                LOOK,
+                "SE as SD, by spread", "note" if cleared else "warning", row, message, LOOK
             )
 
 

@@ -43,7 +43,9 @@ def unknown_names(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
             )
 
 
-@check("source", looks_for="a number without an address or a place, or not read in the paper itself")
+@check(
+    "source", looks_for="a number without an address or a place, or not read in the paper itself"
+)
 def missing_sources(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     for row in extraction.effects:
         empty = [name for name in ("source_url", "locator") if not getattr(row, name)]
@@ -131,6 +133,6 @@ def shared_people(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
                     "dependence",
                     "warning",
                     b,
-                    f"is of the same study as {a.effect_id}, and both are primary in {b.analysis!r}",
+                    f"is of the study of {a.effect_id}, and both are primary in {b.analysis!r}",
                     "if they share people, say so in dependent_with and keep one of them primary",
                 )

@@ -15,7 +15,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that looks wrong: an error must be mended, a warning wants a look, a note is to know."""
+    """What looks wrong: mend an error, look again at a warning, know a note."""
 
     check: str  # key in CHECKS
     level: Level
@@ -58,7 +58,7 @@ def check(key: str, *, looks_for: str) -> Callable[[Run], Run]:
 
 
 def about_row(key: str, level: Level, row: EffectRow, message: str, remedy: str) -> Finding:
-    """A finding on an effect row; a context row counts in nothing, so it holds no error."""
-    if level == "error" and row.role == "context":
-        level = "warning"
+    """A finding on an effect row, a level lower for a context row, which counts in nothing."""
+    if row.role == "context":
+        level = LEVELS[min(LEVELS.index(level) + 1, len(LEVELS) - 1)]
     return Finding(key, level, row.at, row.effect_id, message, remedy)

@@ -106,7 +106,8 @@ def _record(entry: list[str]) -> Record | tuple[int, str]:
     notices = tuple(
         f"{name}: {_notice(text)}" for key, name in _NOTICES.items() for text in _many(fields, key)
     )
-    ids = _many(fields, "AID") + _many(fields, "LID")
+    # Bio.Medline joins several LID lines into one text.
+    doi = re.search(r"(\S+) \[doi\]", " ".join(_many(fields, "AID") + _many(fields, "LID")))
     revised = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", _one(fields, "LR"))
     year = re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", _one(fields, "DP"))
     book = _one(fields, "BTI")
@@ -118,7 +119,7 @@ def _record(entry: list[str]) -> Record | tuple[int, str]:
         authors=_many(fields, "AU") + _many(fields, "CN"),
         year=int(year.group()) if year else None,
         journal=_one(fields, "JT") or _one(fields, "TA") or (book if title else ""),
-        doi=next((i[: -len(" [doi]")] for i in ids if i.endswith(" [doi]")), None),
+        doi=doi.group(1) if doi else None,
         pmcid=_one(fields, "PMC") or None,
         mesh=_many(fields, "MH"),
         kinds=kinds,

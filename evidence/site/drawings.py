@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,11 @@ _TICKS = {
     "fisher-z": (-0.95, -0.9, -0.7, -0.5, 0.0, 0.5, 0.7, 0.9, 0.95),
     "logit": (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99),
 }
-_ANALYSIS = {"log": math.log, "fisher-z": math.atanh, "logit": lambda p: math.log(p / (1 - p))}
+_ANALYSIS: dict[str, Callable[[float], float]] = {
+    "log": math.log,
+    "fisher-z": math.atanh,
+    "logit": lambda p: math.log(p / (1 - p)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +97,20 @@ def strip(
     for i, bar in enumerate(bars):
         middle = 2 + STEP * (i + 0.5)
         if bar.prediction is not None:
-            ends = [x(p) for p in bar.prediction]
-            parts.append(_line("prediction", *ends, middle))
+            low, high = bar.prediction
+            parts.append(_line("prediction", x(low), x(high), middle))
         parts.append(_line("interval", x(bar.low), x(bar.high), middle))
         parts.append(_mark(bar, x, middle))
     if labels:
         parts.append(_line("axis", MARGIN, WIDTH - MARGIN, bottom))
         for y, label in ticks(axis, measure):
             at = f"{x(y):.1f}"
-            parts.append(f'<line class="axis" x1="{at}" x2="{at}" y1="{bottom}" y2="{bottom + 4}"/>')
-            parts.append(f'<text x="{at}" y="{bottom + 16}">{label}</text>')
+            parts.append(
+                f'<line class="axis" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom + 4:g}"/>'
+            )
+            parts.append(f'<text x="{at}" y="{bottom + 16:g}">{label}</text>')
     return Markup(
-        '<svg class="strip" viewBox="0 0 {} {}" role="img" aria-label="{}" focusable="false">{}</svg>'
+        '<svg class="strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
     ).format(f"{WIDTH:g}", f"{height:g}", alt, Markup("".join(parts)))
 
 
@@ -112,7 +118,7 @@ def _line(kind: str, left: float, right: float, y: float) -> str:
     return f'<line class="{kind}" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
-def _mark(bar: Bar, x, middle: float) -> str:  # type: ignore[no-untyped-def]
+def _mark(bar: Bar, x: Callable[[float], float], middle: float) -> str:
     if bar.kind == "pool":
         low, mid, high = x(bar.low), x(bar.y), x(bar.high)
         low, high = min(low, mid - 3), max(high, mid + 3)  # a diamond that can be seen
@@ -120,7 +126,8 @@ def _mark(bar: Bar, x, middle: float) -> str:  # type: ignore[no-untyped-def]
             f'<path class="pool" d="M{low:.1f} {middle:.1f}L{mid:.1f} {middle - 6:.1f}'
             f'L{high:.1f} {middle:.1f}L{mid:.1f} {middle + 6:.1f}Z"/>'
         )
-    return f'<rect class="{bar.kind}" x="{x(bar.y) - 4:.1f}" y="{middle - 4:.1f}" width="8" height="8"/>'
+    left, top = x(bar.y) - 4, middle - 4
+    return f'<rect class="{bar.kind}" x="{left:.1f}" y="{top:.1f}" width="8" height="8"/>'
 
 
 def inline(svg: str, *, prefix: str, alt: str) -> Markup:
@@ -129,7 +136,9 @@ def inline(svg: str, *, prefix: str, alt: str) -> Markup:
     Several figures stand on one page, so each id gets ``prefix``; style rules are kept to the
     figure. A drawing with scripts, or one that would load something, is refused.
     """
-    parser = etree.XMLParser(no_network=True, resolve_entities=False, remove_comments=True)
+    parser = etree.XMLParser(
+        no_network=True, resolve_entities=False, remove_comments=True, remove_blank_text=True
+    )
     try:
         root = etree.fromstring(svg.encode(), parser)
     except etree.XMLSyntaxError as fault:
@@ -147,7 +156,7 @@ def inline(svg: str, *, prefix: str, alt: str) -> Markup:
             if local.startswith("on") or (
                 local == "href" and name != "a" and not value.startswith(("#", "data:"))
             ):
-                raise ToolkitError(f"figure {prefix} would run or load something: {local}={value!r}")
+                raise ToolkitError(f"figure {prefix} would load or run {local}={value!r}")
             if local == "id":
                 element.set(key, f"{prefix}-{value}")
             elif local == "href" and value.startswith("#"):

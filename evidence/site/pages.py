@@ -1,4 +1,4 @@
-"""The pages of the site as text, from evidence rows: pure, and the same bytes for the same input."""
+"""The pages of the site as text: the same bytes for the same evidence rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evidence.model import EvidenceRow
+from evidence.routes import ROUTES
 from evidence.site import words
 from evidence.site.drawings import inline
+from evidence.site.stale import Stale
 from evidence.site.views import SHOWN_IN_FULL, ClaimView, claim_view
 from meta.results import show, show_p
 
@@ -44,7 +46,8 @@ def render(
     *,
     on: dt.date,
     version: str,
-    strategies: Mapping[str, str],
+    stale: Sequence[Stale] = (),
+    strategies: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Render every page of the site.
 
@@ -58,8 +61,10 @@ def render(
         The day printed on the pages.
     version : str
         Version of the software.
+    stale : sequence of Stale
+        Claims whose last good page stands; the front page lists them with the reason.
     strategies : mapping of claim id to str
-        The whole strategy as the source receives it; the claim's own where it is absent.
+        The whole strategy as the source receives it; without it, as the claim's file combines it.
 
     Returns
     -------
@@ -73,11 +78,11 @@ def render(
         A figure that is no valid SVG, or would run or load something.
     """
     views = [
-        claim_view(row, query=strategies.get(row.claim.id) or row.claim.search.query())
+        claim_view(row, query=(strategies or {}).get(row.claim.id) or row.claim.search.query())
         for row in rows
     ]
     environment = _environment()
-    common = {"on": on, "version": version, "views": views}
+    common = {"on": on, "version": version, "views": views, "stale": stale}
     pages = {
         "index.html": environment.get_template("index.html").render(common, up=""),
         "about.html": environment.get_template("about.html").render(
@@ -94,7 +99,7 @@ def render(
             view=view,
             row=view.row,
             claim=claim,
-            figures=figures.get(claim.id, ()),
+            figures=list(figures.get(claim.id, ())),
             reading_csv=f"data/{claim.id}/reading-order.csv",
             evidence_files=(f"data/{claim.id}/evidence.csv", f"data/{claim.id}/evidence.json"),
         )
@@ -123,6 +128,7 @@ def _environment() -> Environment:
         "capital": words.capital,
         "count": words.count,
         "day": words.day,
+        "design": words.design,
         "inside": words.inside,
         "percent": words.percent,
         "reported": words.reported,
@@ -142,26 +148,27 @@ def _environment() -> Environment:
         "figure_svg": _figure_svg,
         "level_text": words.level_text,
         "empty": words.none,
+        "p_words": words.p_words,
         "path": words.path,
         "plural": words.plural,
         "route_words": route_words,
         "row_link": words.row_link,
         "safe_url": words.safe_url,
         "show_p": show_p,
+        "split_urls": words.split_urls,
     }
     return environment
 
 
 def route_words(route: str) -> str:
     """The way an effect was obtained: the register's own words, else its key."""
-    from evidence.routes import ROUTES
-
     known = ROUTES.get(route)
-    return getattr(known, "label", "") or route.replace("_", " ").replace("-", " ")
+    return known.label if known is not None else route.replace("_", " ").replace("-", " ")
 
 
-def _figure_svg(figure: Figure) -> Markup:
-    return inline(figure.svg, prefix=re.sub(r"[^A-Za-z0-9_-]", "-", figure.name), alt=figure.alt)
+def _figure_svg(figure: Figure, number: int) -> Markup:
+    # A short prefix: a drawing refers to each outlined letter by its id, thousands of times.
+    return inline(figure.svg, prefix=f"f{number}", alt=figure.alt)
 
 
 def _example(views: Sequence[ClaimView]) -> ClaimView | None:

@@ -28,6 +28,7 @@ from meta.measures import measure_named
 from meta.measures.registry import Measure
 from meta.results import PooledEffect, show
 
+MISSING_IN_VERDICT = 2  # missing results named in the verdict; more are named in their section
 SHOWN_IN_FULL = 6  # estimates listed on the front page before the rest becomes a link
 
 
@@ -127,7 +128,7 @@ class AnalysisView:
             return "May decide, not primary"
         if self.plan.design == "pre-post, one arm":
             return "Cannot decide: no control group"
-        return "Cannot decide: shown beside"
+        return "Does not decide: another question"
 
     def bars(self) -> tuple[Bar, ...]:
         """The pool where there is one, else each estimate."""
@@ -200,6 +201,20 @@ class ClaimView:
             *self.row.notices,
         )
 
+    @property
+    def missing_below(self) -> int:
+        """Caveats that only name a missing result, where they are too many for the verdict."""
+        listed = {f"Missing: {text}" for text in self.row.claim.plan.missing}
+        found = sum(caveat in listed for caveat in self.row.verdict.caveats)
+        return found if found > MISSING_IN_VERDICT else 0
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        if not self.missing_below:
+            return self.row.verdict.caveats
+        listed = {f"Missing: {text}" for text in self.row.claim.plan.missing}
+        return tuple(caveat for caveat in self.row.verdict.caveats if caveat not in listed)
+
     def is_of_analysis(self, figure: str) -> bool:
         return any(figure == f"forest-{a.plan.id}" for a in self.analyses)
 
@@ -235,12 +250,17 @@ class ClaimView:
         """Our own pooled analyses, for the table of published ones."""
         return tuple(a for a in self.analyses if a.pool is not None)
 
-    def published(self) -> tuple[PublishedResult, ...]:
-        """Those that may stand beside ours first; else in the order of the file."""
-        return tuple(sorted(self.row.extraction.published, key=lambda p: not p.comparable))
+    @property
+    def comparable(self) -> tuple[PublishedResult, ...]:
+        """Published results that may stand beside ours, in the order of the file."""
+        return tuple(p for p in self.row.extraction.published if p.comparable)
+
+    @property
+    def not_comparable(self) -> tuple[PublishedResult, ...]:
+        return tuple(p for p in self.row.extraction.published if not p.comparable)
 
     def published_axis(self) -> tuple[float, float] | None:
-        bars = [b for p in self.published() if (b := published_bar(p)) is not None]
+        bars = [b for p in self.comparable if (b := published_bar(p)) is not None]
         ours = [b for a in self.beside() if not a.transformed for b in a.bars()]
         if not bars or any(a.transformed for a in self.beside()):
             return None
@@ -325,9 +345,7 @@ def _shown(e: Estimate, plan: Analysis, measure: Measure, *, weight: str, role: 
 def _with_pools(
     plan: Analysis, measure: Measure, found: Sequence[Sensitivity]
 ) -> tuple[tuple[Sensitivity, Pool | None], ...]:
-    return tuple(
-        (s, None if s.result is None else pool(plan, measure, s.result)) for s in found
-    )
+    return tuple((s, None if s.result is None else pool(plan, measure, s.result)) for s in found)
 
 
 def _ending(measure: Measure, found: Sequence[Sensitivity]) -> Ending | None:
@@ -364,9 +382,7 @@ def pool(plan: Analysis, measure: Measure, result: PooledEffect) -> Pool:
         bounds=bounds,
         interval=f"{level} CI {bounds}",
         lies=words.lies(measure, result.ci, plan.left, plan.right),
-        prediction=""
-        if result.prediction is None
-        else words.between(measure, result.prediction),
+        prediction="" if result.prediction is None else words.between(measure, result.prediction),
         prediction_method=_prediction_method(result),
         other_interval=f"{other} instead: {words.between(measure, other_ci)}",
         on_analysis_scale=scale,
@@ -380,7 +396,7 @@ def _prediction_method(result: PooledEffect) -> str:
         return ""
     named = words.degrees(result.prediction_df)
     method = result.prediction_method
-    return f"{method}; {named}" if method else named
+    return method if "freedom" in method or "normal" in method else f"{method}; {named}"
 
 
 def _standing(effect: EffectRow, why: str) -> str:

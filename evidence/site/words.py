@@ -11,11 +11,22 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup, escape
 
 from meta.measures.registry import Measure
-from meta.results import DASH, show
+from meta.results import DASH, show, show_p
 
 MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 SCALES = {
     "identity": "the scale shown",
@@ -42,6 +53,17 @@ TIERS = {
     "C": "rests on a stronger assumption",
     "": "direction only",
 }
+
+
+DESIGNS = {
+    "rct": "Randomised trial",
+    "nct": "Trial registration",
+}
+
+
+def design(text: str) -> str:
+    """A study's design as a reader says it."""
+    return DESIGNS.get(text.lower(), capital(text))
 
 
 def none(text: str) -> Markup:
@@ -117,6 +139,25 @@ def path(place: object) -> Markup:
     parts = re.findall(r"[^/]*/|[^/]+", str(place))
     inner = Markup("<wbr>").join(Markup("<span>{}</span>").format(part) for part in parts)
     return Markup('<code class="path block">{}</code>').format(inner)
+
+
+def split_urls(text: str) -> list[tuple[str, str | None]]:
+    """Pieces of a text, each with the web address that it stands for, shortened to its host."""
+    pieces = re.split(r"(https?://\S+[^\s.,;)])", text)
+    return [
+        (f"{urlsplit(piece).netloc}/…", piece) if n % 2 else (piece, None)
+        for n, piece in enumerate(pieces)
+        if piece
+    ]
+
+
+def p_words(text: str, p: float | None) -> str:
+    """A p-value as the paper prints it: ``p <0.05``, ``p = 0.012``, or its own words."""
+    if not text:
+        return show_p(p)
+    if re.fullmatch(r"[<>≤≥=].*", text):
+        return f"p {text}"
+    return f"p = {text}" if re.fullmatch(r"[0-9.]+", text) else f"as printed: {text}"
 
 
 def anchor(effect_id: str) -> str:

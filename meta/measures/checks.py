@@ -74,7 +74,6 @@ RULES: dict[str, Rule] = {
     "yi": Rule(np.isfinite, "is not a finite number"),
     "vi": Rule(lambda x: x > 0, "is not positive"),
 }
-SD_HINT = "a standard deviation (not an error or a variance with its sign) is positive"
 
 
 def numeric(name: str, values: Any) -> Array:
@@ -83,7 +82,11 @@ def numeric(name: str, values: Any) -> Array:
         column = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         cells = np.atleast_1d(np.asarray(values, dtype=object)).ravel()
-        bad = [Fault(i, f"{name} = {v!r} is not a number") for i, v in enumerate(cells) if not _is(v)]
+        bad = [
+            Fault(i, f"{name} = {v!r} is not a number")
+            for i, v in enumerate(cells)
+            if not _is_number(v)
+        ]
         raise BadRows(bad) from None
     if column.ndim > 1:
         raise InputError(
@@ -93,7 +96,7 @@ def numeric(name: str, values: Any) -> Array:
     return column
 
 
-def _is(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     try:
         float(np.nan if value is None else value)
     except (TypeError, ValueError):

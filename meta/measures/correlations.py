@@ -20,7 +20,7 @@ NEEDS = ("r", "n")
 
 
 def _unbiased_square(r: Array, n: Array) -> Array:
-    """1 minus the unbiased estimate of the squared correlation. Olkin & Pratt (1958), eq. 2.4."""
+    """1 minus the unbiased estimate of the squared correlation. Olkin & Pratt (1958)."""
     return np.asarray(
         (n - 3) / (n - 2) * (1 - r**2) * gauss_2f1(1.0, 1.0, n / 2, r**2), dtype=float
     )
@@ -98,9 +98,7 @@ def partial_fisher_z(
     return np.arctanh(r), np.where(left > 0, 1 / left, np.nan)
 
 
-@measure(
-    "SPCOR", label="Semi-partial correlation", scale="identity", needs=(*PARTIAL, "r2")
-)
+@measure("SPCOR", label="Semi-partial correlation", scale="identity", needs=(*PARTIAL, "r2"))
 def semi_partial_correlation(
     t: Array, n: Array, predictors: Array, r2: Array
 ) -> tuple[Array, Array]:

@@ -94,7 +94,9 @@ def _standardised(
     if vtype == "UB":
         return g, means + (1 - (m - 2) / (m * j**2)) * g**2
     if vtype == "AV":
-        return g, np.where(np.isnan(g), np.nan, means + weighted_mean(g, n_1 + n_2) ** 2 / (2 * n_sd))
+        return g, np.where(
+            np.isnan(g), np.nan, means + weighted_mean(g, n_1 + n_2) ** 2 / (2 * n_sd)
+        )
     return g, means + g**2 / (2 * n_sd)
 
 
@@ -115,8 +117,7 @@ def heteroscedastic_mean_difference(
 
     The variance is Bonett's for the uncorrected value, times J² since the estimate is J times
     that value; ``compat="metafor-3.8"`` puts the corrected value into it. Bonett (2008), Psychol
-    Methods 13(2):99-109, equation 8 with two groups; Bonett (2009), Psychol Methods 14(3):225-238,
-    equations 5 and 6.
+    Methods 13(2):99-109; Bonett (2009), Psychol Methods 14(3):225-238.
     """
     square = (sd_1**2 + sd_2**2) / 2
     j = correction(n_1 + n_2 - 2, exact_j=exact_j, correct=correct)
@@ -177,7 +178,7 @@ def heteroscedastic_glass_delta(
 
     The variance is Bonett's for the uncorrected value, times J²; ``compat="metafor-3.8"`` puts
     the corrected value into it, leaves J² out and divides by sizes instead of degrees of freedom.
-    Bonett (2008), Psychol Methods 13(2):99-109, equation 13.
+    Bonett (2008), Psychol Methods 13(2):99-109.
     """
     j = correction(n_2 - 1, exact_j=exact_j, correct=correct)
     d = (mean_1 - mean_2) / sd_2
@@ -213,7 +214,7 @@ def log_ratio_of_means(
     ``correct`` (default; off under ``compat="metafor-3.8"``) adds the second-order terms to the
     estimate and, for "LS", to the variance: the log of a mean is too low by half its squared
     coefficient of variation. Hedges et al. (1999), Ecology 80(4):1150-1156, equation 1;
-    Lajeunesse (2015), Ecology 96(8):2056-2063, equations 8 and 9; Nakagawa et al. (2023), Ecology
+    Lajeunesse (2015), Ecology 96(8):2056-2063; Nakagawa et al. (2023), Ecology
     Letters 26(2):232-244.
     """
     known_vtype(vtype, ("LS", "HO", "AV", "AVHO"))
@@ -255,10 +256,10 @@ def log_variation_ratio(
     """Log ratio of coefficients of variation of positive means.
 
     With the bias of the log standard deviations removed (Nakagawa et al. 2015, Methods Ecol Evol
-    6(2):143-152, equations 11 and 12 without their covariance term, which is zero under
+    6(2):143-152, equation 12 for the variance without its covariance term, which is zero under
     normality). ``correct`` (default; off under ``compat="metafor-3.8"``) adds the second-order
     terms of the log means and of both variances: Senior et al. (2020), Res Synth Methods
-    11(4):553-567, equations 6 and 7.
+    11(4):553-567.
     """
     correct = correct and not is_legacy(compat)
     positive = (mean_1 > 0) & (mean_2 > 0)
@@ -277,12 +278,10 @@ def log_variation_ratio(
 @measure(
     "VR", label="Ratio of standard deviations", scale="log", needs=("sd_1", "n_1", "sd_2", "n_2")
 )
-def log_variability_ratio(
-    sd_1: Array, n_1: Array, sd_2: Array, n_2: Array
-) -> tuple[Array, Array]:
+def log_variability_ratio(sd_1: Array, n_1: Array, sd_2: Array, n_2: Array) -> tuple[Array, Array]:
     """Log ratio of standard deviations, with the bias of their logs removed.
 
-    Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152, equations 7 and 8.
+    Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152.
     """
     y = np.log(sd_1 / sd_2) + 1 / (2 * (n_1 - 1)) - 1 / (2 * (n_2 - 1))
     return y, 1 / (2 * (n_1 - 1)) + 1 / (2 * (n_2 - 1))
@@ -327,8 +326,9 @@ def biserial(
 ) -> tuple[Array, Array]:
     """Correlation of the outcome with the normal variable that was cut into two groups.
 
-    It can pass ±1, which the variance then takes in its place. Soper's approximation: Soper (1914), Biometrika 10(2-3):384-390; Jacobs &
-    Viechtbauer (2017), Res Synth Methods 8(2):161-180, equation 14.
+    It can pass ±1, which the variance then takes in its place. Variance by Soper's approximation:
+    Soper (1914), Biometrika 10(2-3):384-390; Jacobs & Viechtbauer (2017), Res Synth Methods
+    8(2):161-180.
     """
     d = (mean_1 - mean_2) / pooled_sd(sd_1, n_1, sd_2, n_2)
     r, _ = _point_biserial(d, n_1, n_2)

@@ -125,9 +125,9 @@ def log_ratio_of_paired_means(
     """Log ratio of the mean after to the mean before, of the same sign.
 
     ``correct`` (default; off under ``compat="metafor-3.8"``) adds the second-order terms to
-    estimate and variance; those of two correlated means differ from the independent ones by
-    -r² times their product. Lajeunesse (2011), Ecology 92(11):2049-2055, and (2015), Ecology
-    96(8):2056-2063.
+    estimate and variance; correlated means (bivariate normal) differ from independent ones by
+    -r² times the product of their relative variances. Lajeunesse (2011), Ecology
+    92(11):2049-2055, and (2015), Ecology 96(8):2056-2063.
     """
     correct = correct and not is_legacy(compat)
     ratio = mean_post / mean_pre
@@ -155,8 +155,8 @@ def log_paired_variation_ratio(
     """Log ratio of the coefficient of variation after to that before, of positive means.
 
     ``correct`` (default; off under ``compat="metafor-3.8"``) adds the second-order terms to
-    estimate and variance. Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152; Senior et al.
-    (2020), Res Synth Methods 11(4):553-567, for dependent groups.
+    estimate and variance: the expansion of Senior et al. (2020), Res Synth Methods 11(4):553-567,
+    carried out for bivariate normal pairs. Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152.
     """
     correct = correct and not is_legacy(compat)
     positive = (mean_pre > 0) & (mean_post > 0)

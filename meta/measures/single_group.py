@@ -33,8 +33,8 @@ def log_mean(mean: Array, sd: Array, n: Array) -> tuple[Array, Array]:
 def log_coefficient_of_variation(mean: Array, sd: Array, n: Array) -> tuple[Array, Array]:
     """Log coefficient of variation of a positive mean, with the bias of the log SD removed.
 
-    Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152, equations 26 and 27 without their
-    covariance term, which is zero under normality.
+    Nakagawa et al. (2015), Methods Ecol Evol 6(2):143-152, equation 27 for the variance without
+    its covariance term, which is zero under normality.
     """
     positive = mean > 0
     y = np.log(np.where(positive, sd / mean, np.nan)) + 1 / (2 * (n - 1))
@@ -46,7 +46,7 @@ def log_standard_deviation(sd: Array, n: Array) -> tuple[Array, Array]:
     """Log standard deviation with its bias removed.
 
     Raudenbush & Bryk (1987), Journal of Educational Statistics 12(3):241-269; Nakagawa et al.
-    (2015), Methods Ecol Evol 6(2):143-152, equations 20 and 21.
+    (2015), Methods Ecol Evol 6(2):143-152.
     """
     return np.log(sd) + 1 / (2 * (n - 1)), 1 / (2 * (n - 1))
 

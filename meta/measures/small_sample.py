@@ -40,15 +40,13 @@ def hedges_j(m: Any, *, exact: bool = True) -> Array:
 
     References
     ----------
-    Hedges (1981), Journal of Educational Statistics 6(2):107-128, equations 6e and 7.
+    Hedges (1981), Journal of Educational Statistics 6(2):107-128.
     """
     m = np.asarray(m, dtype=float)
     with np.errstate(all="ignore"):
         if not exact:
             return np.where(m > 1, 1 - 3 / (4 * m - 1), np.nan)
-        direct = np.exp(
-            special.gammaln(m / 2) - special.gammaln((m - 1) / 2) - 0.5 * np.log(m / 2)
-        )
+        direct = np.exp(special.gammaln(m / 2) - special.gammaln((m - 1) / 2) - 0.5 * np.log(m / 2))
         x = (m - 1) / 2  # gamma(x + 1/2) / gamma(x) = sqrt(x) (1 - 1/8x + 1/128x^2 + ...)
         terms = 1 - 1 / (8 * x) + 1 / (128 * x**2) + 5 / (1024 * x**3) - 21 / (32768 * x**4)
         series = np.sqrt((m - 1) / m) * terms

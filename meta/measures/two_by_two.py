@@ -147,7 +147,8 @@ def arcsine_difference(
 ) -> tuple[Array, Array]:
     """Difference of arcsine square roots, defined with zero cells.
 
-    ``compat="metafor-3.8"`` adds nothing to the cells, whatever ``add`` says. Rücker et al. (2009), Statistics in Medicine 28(5):721-738.
+    ``compat="metafor-3.8"`` adds nothing to the cells, whatever ``add`` says. Rücker et al.
+    (2009), Statistics in Medicine 28(5):721-738.
     """
     add = 0.0 if is_legacy(compat) else add
     a, b, c, d = table(events_1, total_1, events_2, total_2, add=add, to=to, drop00=drop00)
@@ -277,4 +278,3 @@ def probit_difference(
     z1, z2 = special.ndtri(p1), special.ndtri(p2)
     v = 2 * np.pi * (p1 * (1 - p1) * np.exp(z1**2) / n1 + p2 * (1 - p2) * np.exp(z2**2) / n2)
     return z1 - z2, v
-

@@ -1,6 +1,6 @@
-"""Pictures: one module for each, named after its function; matplotlib loads with the first of them.
+"""Pictures: one module for each, named after its function; matplotlib loads with the first.
 
-``from meta.plots.forest import forest`` draws; ``from meta.plots import save`` writes SVG, PDF, PNG.
+``from meta.plots.forest import forest`` draws, ``from meta.plots import save`` writes the files.
 """
 
 from __future__ import annotations

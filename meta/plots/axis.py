@@ -27,7 +27,11 @@ _CORRELATIONS = (-0.99, -0.95, -0.9, -0.8, -0.5, 0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
 
 
 def limits_for(
-    intervals: Sequence[tuple[float, float]], keep: Sequence[float], *, reach: float = 3.0
+    intervals: Sequence[tuple[float, float]],
+    keep: Sequence[float],
+    *,
+    wide: Sequence[tuple[float, float]] = (),
+    reach: float = 2.5,
 ) -> tuple[float, float]:
     """Limits that show most intervals whole and let no extreme one squeeze the others.
 
@@ -35,6 +39,8 @@ def limits_for(
     ----------
     intervals : (low, high) of every row, analysis scale; ends that are not finite are left out.
     keep : values that must be inside, such as no effect and the ends of the diamonds.
+    wide : intervals that are shown whole unless the axis would grow beyond ``reach`` times its
+        length, such as prediction intervals.
     reach : an interval is shown up to this many times the upper quartile of the distances from the
         median to the intervals' ends; beyond, an arrow says that it goes on.
     """
@@ -48,6 +54,10 @@ def limits_for(
         far = reach * float(np.quantile(np.abs(ends - centre), 0.75))
         low = min(low, max(float(ends.min()), centre - far))
         high = max(high, min(float(ends.max()), centre + far))
+    for pair in wide:
+        longer = (min(low, pair[0]), max(high, pair[1]))
+        if longer[1] - longer[0] <= reach * (high - low):
+            low, high = longer
     pad = 0.04 * (high - low) or 0.5
     return low - pad, high + pad
 
@@ -74,25 +84,40 @@ def ticks_for(
     grid = np.linspace(low, high, 4001)
     natural = np.asarray(measure.natural(grid), dtype=float)
     best: list[Tick] = []
+    spare: list[Tick] = []  # a set that is too rich, thinned, where no set fits whole
     for candidates in _families(float(natural[0]), float(natural[-1]), measure.scale):
-        values = [v for v in candidates if natural[0] <= v <= natural[-1]]
+        values = [float(v) for v in candidates if natural[0] <= v <= natural[-1]]
         places = np.interp(values, natural, grid)
-        ticks = [
-            (float(p), _label(v, values, measure.scale))
-            for p, v in zip(places, values, strict=True)
-        ]
-        if len(ticks) <= most and len(ticks) > len(best) and _apart(ticks, limits, width, size):
-            best = ticks
-    return best
+        ticks = [(float(p), _label(v, values)) for p, v in zip(places, values, strict=True)]
+        if _apart(ticks, limits, width, size):
+            if len(best) < len(ticks) <= most:
+                best = ticks
+        elif len(thinned := _thinned(ticks, limits, measure.null, width, size)) > len(spare):
+            spare = thinned[:most]
+    return best if len(best) >= 2 or len(best) >= len(spare) else spare
 
 
-def _label(value: float, among: Sequence[float], scale: str) -> str:
-    """A tick's number: alike decimals where steps are equal, as few as it needs where they grow."""
-    if scale in ("log", "logit") and max(among) > 4 * min(among):
+def _label(value: float, among: Sequence[float]) -> str:
+    """A tick's number: as many decimals as its neighbours where steps are equal, else its own."""
+    steps = np.diff(among)
+    if len(steps) > 1 and steps.max() > 1.01 * steps.min():
         text = f"{value:g}"  # 0.1, 1, 10
     else:
         text = f"{value:.{max(_decimals(v) for v in among)}f}"
     return text.replace("-", "−")
+
+
+def _thinned(
+    ticks: list[Tick], limits: tuple[float, float], null: float, width: float, size: float
+) -> list[Tick]:
+    """Those ticks that stand free of each other, taken from no effect outwards."""
+    middle = null if limits[0] <= null <= limits[1] else sum(limits) / 2
+    kept: list[Tick] = []
+    for tick in sorted(ticks, key=lambda tick: abs(tick[0] - middle)):
+        trial = sorted([*kept, tick])
+        if _apart(trial, limits, width, size):
+            kept = trial
+    return kept
 
 
 def _decimals(value: float) -> int:
@@ -106,8 +131,8 @@ def _families(low: float, high: float, scale: str) -> list[NDArray[np.float64]]:
     narrow = scale not in ("log", "fisher-z", "logit")
     if scale == "log":
         decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for step in (1, 2, 3, 4):
-            exponents = np.round(np.log10(decades)) % step == 0
+        for every in (1, 2, 3, 4):
+            exponents = np.round(np.log10(decades)) % every == 0
             sets.append(decades[exponents])
         sets += [np.unique(np.outer(decades, ratios)) for ratios in _RATIOS]
         sets += [np.array(_BINARY), np.array(_BINARY[::2]), np.array(_FINE)]

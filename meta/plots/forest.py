@@ -116,7 +116,7 @@ class _Drawing:
             LEADING * size + under, max(len(column.head) for column in columns) * LEADING * size
         )
 
-        top = len(heading) * LEADING * large + (0.5 * size if heading else 0.0) + RULE
+        top = len(heading) * LEADING * large + (MARGIN + 0.5 * size if heading else 0.0) + RULE
         rule = top + heads + 0.7 * size
         body = rule + 0.3 * pitch
         axis = body + sum(band.height for band in at.bands) + 0.3 * pitch
@@ -130,7 +130,8 @@ class _Drawing:
             at.width, height, heading=title or f"Forest plot: {at.measure.label}", alt=alt
         )
         for i, line in enumerate(heading):
-            page.write(MARGIN, (i + 0.5) * LEADING * large, line, size=large, weight="bold")
+            y = MARGIN + (i + 0.5) * LEADING * large
+            page.write(MARGIN, y, line, size=large, weight="bold")
         for column in columns:
             foot = rule - 0.35 * size - (under if column is at.name else 0.0)
             for i, line in enumerate(reversed(column.head)):
@@ -217,10 +218,10 @@ class _Drawing:
             if "published" in roles:
                 key.append(("published", "pooled by others, as published"))
         if any(any(self.at.beyond(band)) for band in self.at.bands):
-            key.append(("arrow", "goes on beyond the axis"))
+            key.append(("arrow", "interval goes on beyond the axis"))
         if zone := self.at.zone():
             low, high = ends(self.at.measure, zone, self.at.digits)
-            key.append(("zone", f"below the smallest effect of interest ({low} to {high})"))
+            key.append(("zone", f"smaller than the smallest effect of interest ({low} to {high})"))
         return key
 
     def _write(self, page: Picture, band: Band, top: float) -> None:
@@ -300,33 +301,38 @@ class _Drawing:
 
     def _references(self, plot: Axes, top: float, bottom: float) -> None:
         """No effect, the zone of small effects and each pooled effect, never through words."""
-        words = []
-        y = top
-        for band in self.at.bands:
+        at = self.at
+        segments: list[tuple[float, float]] = []
+        start, y, marked, resumed = top - 0.3 * self.pitch, top, False, False
+        for band in at.bands:
             if band.kind in ("group", "small"):
                 size = self.small if band.kind == "small" else self.size
                 reach = max(text_width(text, size, band.bold) for text in band.texts)
-                if MARGIN + band.indent + reach > self.at.x0 - 3:
-                    words.append((y, y + band.height))
+                if MARGIN + band.indent + reach > at.x0 - 3:
+                    if marked:  # a stub without a mark beside it would say nothing
+                        segments.append((start, y))
+                    marked, resumed = False, True
+            if band.ci is not None:
+                start = y if resumed else start
+                marked, resumed = True, False
             y += band.height
-        null = self.at.measure.null
-        start = top - 0.3 * self.pitch
-        for low, high in [*words, (bottom, bottom)]:
-            if low > start:
-                if zone := self.at.zone():
-                    plot.add_patch(
-                        Rectangle(
-                            (zone[0], start),
-                            zone[1] - zone[0],
-                            low - start,
-                            facecolor=ZONE,
-                            edgecolor="none",
-                            zorder=0,
-                        )
+        if marked:
+            segments.append((start, bottom))
+        null = at.measure.null
+        for start, end in segments:
+            if zone := at.zone():
+                plot.add_patch(
+                    Rectangle(
+                        (zone[0], start),
+                        zone[1] - zone[0],
+                        end - start,
+                        facecolor=ZONE,
+                        edgecolor="none",
+                        zorder=0,
                     )
-                if math.isfinite(null):
-                    plot.plot([null, null], [start, low], color=REFERENCE, lw=RULE, zorder=1)
-            start = high
+                )
+            if at.inside(null):
+                plot.plot([null, null], [start, end], color=REFERENCE, lw=RULE, zorder=1)
         y, first = top, top
         for band in self.at.bands:
             if band.kind in ("group", "space", "small"):

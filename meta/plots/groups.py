@@ -134,19 +134,21 @@ def digits(groups: Sequence[Group], measure: Measure) -> int:
     return 3 if middle < 0.05 else 1 if middle >= 100 else 2
 
 
-def ends(measure: Measure, ends: tuple[float, float], digits: int) -> tuple[str, str]:
-    return show(measure.natural(ends[0]), digits), show(measure.natural(ends[1]), digits)
+def ends(measure: Measure, ci: tuple[float, float], places: int) -> tuple[str, str]:
+    return show(measure.natural(ci[0]), places), show(measure.natural(ci[1]), places)
 
 
-def _interval(measure: Measure, yi: float, ci: tuple[float, float], digits: int) -> str:
-    low, high = ends(measure, ci, digits)
-    return f"{show(measure.natural(yi), digits)} [{low}, {high}]"
+def _interval(measure: Measure, yi: float, ci: tuple[float, float], places: int) -> str:
+    low, high = ends(measure, ci, places)
+    return f"{show(measure.natural(yi), places)} [{low}, {high}]"
 
 
 def pooled_label(result: PooledEffect, level: float) -> str:
+    """What stands before a diamond; names the level where it is not that of the column."""
+    about = f"k = {result.effects.k}"
     if result.level != level:
-        return f"Pooled effect (k\u00a0=\u00a0{result.effects.k}, {result.level:.0%} CI)"
-    return f"Pooled effect (k\u00a0=\u00a0{result.effects.k})"
+        about += f", {result.level:.0%} CI"
+    return "Pooled effect (" + about.replace(" ", "\u00a0") + ")"
 
 
 def small_print(group: Group) -> list[str]:
@@ -163,5 +165,6 @@ def small_print(group: Group) -> list[str]:
             *texts,
             *result.notes,
         ]
-    # A sign stays with its two sides: no line ends at "=".
+    # Two ends of an interval and two sides of a sign stay on one line.
+    texts = [re.sub(r"(?<=[\d–]) to (?=[\d−–])", "\u00a0to\u00a0", text) for text in texts]
     return [re.sub(r" ([=<>≥≤±]) ", "\u00a0\\1\u00a0", text) for text in texts]

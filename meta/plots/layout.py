@@ -99,10 +99,10 @@ class Layout:
         self.bands = list(self._bands())
 
     def _limits(self) -> tuple[float, float]:
-        intervals = [row.ci for g in self.groups for row in g.rows]
-        intervals += [g.result.prediction for g in self.groups if g.result and g.result.prediction]
-        keep = [end for g in self.groups if g.result for end in g.result.ci]
-        return limits_for(intervals, [*keep, self.measure.null, *(self.zone() or ())])
+        results = [g.result for g in self.groups if g.result]
+        keep = [self.measure.null, *(self.zone() or ()), *(e for r in results for e in r.ci)]
+        wide = [r.prediction for r in results if r.prediction]
+        return limits_for([row.ci for g in self.groups for row in g.rows], keep, wide=wide)
 
     def zone(self) -> tuple[float, float] | None:
         """The effects too small to matter, on the analysis scale; None where none is named."""
@@ -181,7 +181,7 @@ class Layout:
         ]
         space = 0.35 * size
         wide = sum(parts) + 2 * space
-        head = (f"{short(self.measure)} [{self.level:.0%} CI]",)
+        head: tuple[str, ...] = (f"{short(self.measure)} [{self.level:.0%} CI]",)
         if text_width(head[0], size, "bold") > wide:
             head = (short(self.measure), f"[{self.level:.0%} CI]")
         wide = max(wide, *(text_width(line, size, "bold") for line in head))

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
@@ -48,9 +50,10 @@ CAP = 0.729  # height of a capital in DejaVu Sans, in em
 LEADING = 1.22  # from line to line of one text, in em
 POINTS_PER_MM = 72 / 25.4
 PNG_DPI = 300
+SCREEN_DPI = 144
 SOFTWARE = "living-evidence"
 
-_RC = {
+_RC: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": SOFTWARE,
     "pdf.fonttype": 42,
@@ -64,12 +67,13 @@ _RC = {
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib as it was delivered, with our settings; a user's own settings come back after."""
-    delivered = {
+    settings: Any = {
         key: value
         for key, value in dict.items(mpl.rcParamsDefault)
         if not key.startswith(("backend", "interactive", "toolbar", "webagg", "tk.", "macosx"))
     }
-    with mpl.rc_context({**delivered, **_RC}):
+    settings.update(_RC)
+    with mpl.rc_context(settings):
         yield
 
 
@@ -139,12 +143,17 @@ class Picture(Figure):
     """
 
     def __init__(self, width: float, height: float, *, heading: str, alt: str) -> None:
-        super().__init__(figsize=(width / 72, height / 72), dpi=72, facecolor="white")
+        super().__init__(figsize=(width / 72, height / 72), dpi=SCREEN_DPI, facecolor="white")
         FigureCanvasAgg(self)
         self.heading = heading
         self.alt = alt
         self.names: dict[str, str] = {}
         self.size_points = (width, height)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw in our style, whatever the settings of the moment, so that widths are as planned."""
+        with styled():
+            super().draw(renderer)
 
     def write(
         self,
@@ -185,6 +194,21 @@ class Picture(Figure):
         height = self.size_points[1]
         self.add_artist(
             Line2D([0, 1], [1 - y / height] * 2, transform=self.transFigure, color=INK, lw=thick)
+        )
+
+    def box(self, x: float, y: float, side: float, colour: str) -> None:
+        """A specimen of a shade; x at its left, y at its middle, in points from the top left."""
+        width, height = self.size_points
+        self.add_artist(
+            Rectangle(
+                (x / width, 1 - (y + side / 2) / height),
+                side / width,
+                side / height,
+                transform=self.transFigure,
+                facecolor=colour,
+                edgecolor=REFERENCE,
+                linewidth=0.4,
+            )
         )
 
 
@@ -257,8 +281,6 @@ def _with_words(svg: str, stem: str, heading: str, alt: str, names: dict[str, st
         return match[0] if full is None else f"{match[0]}<title>{html.escape(full)}</title>"
 
     body = re.sub(r'<g id="(?P<gid>[^"]*)">(?:\s*<a [^>]*>)?', named, svg[end + 1 :])
-    # A picture may be embedded in a page: a link replaces the page, not the picture in its frame.
-    body = body.replace("<a xlink:href", '<a target="_top" xlink:href')
     return svg[:start] + opening + body
 
 

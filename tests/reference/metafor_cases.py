@@ -21,32 +21,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 FILE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "metafor_dev.json.gz"
 
-# metafor's argument names for raw data and ours, by the shape of the data.
-TWO_BY_TWO = ("ai", "bi", "ci", "di")
-TWO_GROUPS = {
-    "m1i": "mean_1",
-    "sd1i": "sd_1",
-    "n1i": "n_1",
-    "m2i": "mean_2",
-    "sd2i": "sd_2",
-    "n2i": "n_2",
-}
-# metafor's "1" is the later measurement where it subtracts "2" from it.
-PRE_POST = {
-    "m1i": "mean_post",
-    "sd1i": "sd_post",
-    "m2i": "mean_pre",
-    "sd2i": "sd_pre",
-    "ni": "n",
-    "ri": "r",
-}
-TWO_RATES = {"x1i": "events_1", "t1i": "time_1", "x2i": "events_2", "t2i": "time_2"}
-ONE_RATE = {"xi": "events", "ti": "time"}
-ONE_PROPORTION = {"xi": "events", "ni": "total"}
-ONE_GROUP = {"mi": "mean", "sdi": "sd", "ni": "n"}
-CORRELATION = {"ri": "r", "ni": "n"}
-PARTIAL = {"ti": "t", "ni": "n", "mi": "predictors", "r2i": "r2"}
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -137,14 +111,3 @@ def gap(got: Any, expected: Any, tol: Mapping[str, float]) -> float:
         return 0.0
     have, want = have[~undefined], want[~undefined]
     return float(np.max(np.abs(have - want) / (tol["atol"] + tol["rtol"] * np.abs(want))))
-
-
-def two_by_two(inputs: Mapping[str, Any]) -> dict[str, Array]:
-    """metafor's cells ai, bi, ci, di as events and totals."""
-    ai, bi, ci, di = (inputs[name] for name in TWO_BY_TWO)
-    return {"events_1": ai, "total_1": ai + bi, "events_2": ci, "total_2": ci + di}
-
-
-def renamed(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Array]:
-    """The columns of a raw data set under our names."""
-    return {ours: inputs[theirs] for theirs, ours in names.items()}

@@ -1,0 +1,272 @@
+"""The one weighted fit behind pooling, meta-regression and everything that refits studies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from meta.errors import InputError, UnknownName
+from meta.results import Effects
+from meta.tau2 import Parts, Problem, Tau2, estimate
+
+Array = NDArray[np.float64]
+
+# How a test is asked for, and the name under which results show it.
+TESTS = {
+    "wald": "Wald",
+    "z": "Wald",
+    "t": "t",
+    "knapp-hartung": "Knapp-Hartung",
+    "knha": "Knapp-Hartung",
+    "ad hoc": "Knapp-Hartung (ad hoc)",
+    "adhoc": "Knapp-Hartung (ad hoc)",
+    "knapp-hartung (ad hoc)": "Knapp-Hartung (ad hoc)",
+}
+
+
+def test_named(name: str) -> str:
+    """The name that results show for a kind of test or interval."""
+    try:
+        return TESTS[name.lower()]
+    except (KeyError, AttributeError):
+        raise UnknownName("test or interval", str(name), TESTS) from None
+
+
+test_named.__test__ = False  # type: ignore[attr-defined]  # not for pytest to collect
+
+
+def check(effects: Effects, *, least: int = 1) -> None:
+    """Refuse effects that no model can use, naming every study.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than ``least`` studies, an effect is not finite, or a sampling variance
+        is not positive and finite.
+    """
+    k = len(effects.yi)
+    if k < least:
+        raise InputError(
+            "there is no study to pool" if k == 0 else f"{k} of at least {least} studies",
+            remedy="add studies" if k else "",
+        )
+    y, v = effects.yi, effects.vi
+    good = np.isfinite(y) & np.isfinite(v) & (v > 0)
+    if good.all():
+        return
+    places = []
+    for i in np.flatnonzero(~good):
+        if not math.isfinite(y[i]):
+            places.append(f"{effects.study[i]}: effect {y[i]} is not a number")
+        if not (math.isfinite(v[i]) and v[i] > 0):
+            places.append(f"{effects.study[i]}: sampling variance {v[i]} is not positive")
+    raise InputError(
+        f"{len(places)} {'value' if len(places) == 1 else 'values'} cannot be used",
+        places,
+        remedy="correct these studies or leave them out by name",
+    )
+
+
+def check_level(level: float) -> float:
+    """A confidence level between 0 and 1."""
+    if not 0 < level < 1:
+        raise InputError(f"level = {level} is not between 0 and 1", remedy="use 0.95")
+    return level
+
+
+def check_weights(effects: Effects, weights: Any) -> Array | None:
+    """The caller's weights as floats: one per study, none negative, not all zero."""
+    if weights is None:
+        return None
+    w = np.asarray(weights, dtype=float)
+    if w.shape != effects.yi.shape:
+        raise InputError(f"{w.size} weights for {effects.k} studies", remedy="give one per study")
+    wrong = ~(np.isfinite(w) & (w >= 0))
+    if wrong.any():
+        raise InputError(
+            "weights must be finite and not negative",
+            [f"{effects.study[i]}: weight {w[i]}" for i in np.flatnonzero(wrong)],
+        )
+    if not w.sum() > 0:
+        raise InputError("all weights are zero")
+    return w
+
+
+def subset(effects: Effects, keep: Any) -> Effects:
+    """The studies at these positions (an index or boolean array), in that order."""
+    at = np.arange(effects.k)[keep]
+    return replace(
+        effects,
+        study=tuple(effects.study[i] for i in at),
+        yi=effects.yi[at],
+        vi=effects.vi[at],
+        cluster=tuple(effects.cluster[i] for i in at),
+    )
+
+
+@dataclass(slots=True)
+class Fit:
+    """A weighted fit at its tau2, in the units of the effects and the order of the studies."""
+
+    problem: Problem
+    k: int
+    p: int
+    beta: Array  # (p,)
+    vb: Array  # (p, p) of the coefficients, without any Knapp-Hartung factor
+    tau2: Tau2
+    method: str  # key of the estimator; "EE" for the common-effect model; "" for a given tau2
+    w: Array  # (k,) weights used
+    resid: Array  # (k,)
+    hat: Array  # (k,) diagonal of X(X'WX)^-1 X'W
+    factor: float  # residual mean square at weights 1/(v + tau2); NaN where k = p
+    q: float  # residual heterogeneity at weights 1/v
+    typical_v: float  # (k - p)/tr P at weights 1/v
+
+    @property
+    def df(self) -> int:
+        return self.k - self.p
+
+    @property
+    def i2(self) -> float:
+        """Share of the total variance that is heterogeneity, 0 to 1.
+
+        Random effects: tau2/(tau2 + typical variance) (Higgins and Thompson 2002, Stat Med
+        21:1539-1558, eq. 9); common effect: (Q - df)/Q held at zero.
+        """
+        if self.method == "EE":
+            return max(0.0, 1 - self.df / self.q) if self.q > 0 else 0.0
+        if self.df == 0:
+            return 0.0
+        return self.tau2.value / (self.tau2.value + self.typical_v)
+
+    @property
+    def h2(self) -> float:
+        """Total over sampling variance, the companion of ``i2``."""
+        if self.df == 0:
+            return 1.0
+        if self.method == "EE":
+            return self.q / self.df
+        return 1 + self.tau2.value / self.typical_v
+
+    @property
+    def q_p(self) -> float:
+        """p of Q against chi-squared; upper tail evaluated as such, never 1 - cdf."""
+        return float(special.chdtrc(self.df, self.q)) if self.df else 1.0
+
+    def scale_of(self, test: str) -> float:
+        """What the variance of the coefficients is multiplied by under a test."""
+        if test == "Knapp-Hartung":
+            return self.factor
+        if test == "Knapp-Hartung (ad hoc)":
+            return max(1.0, self.factor) if not math.isnan(self.factor) else math.nan
+        return 1.0
+
+    def df_of(self, test: str) -> int | None:
+        """Degrees of freedom of a test; None for a normal one."""
+        return None if test == "Wald" else self.df
+
+    def loglik(self, *, restricted: bool) -> float:
+        """Log-likelihood at the estimate, with all constants."""
+        value = self.problem.loglik(self.tau2.value / self.problem.unit, restricted=restricted)
+        return float(value)
+
+
+def fit(
+    y: Array,
+    v: Array,
+    x: Array | None = None,
+    *,
+    tau2: str | float = "REML",
+    weights: Array | None = None,
+) -> Fit:
+    """Fit y = X beta + u + e with var(e) = v, var(u) = tau2.
+
+    Parameters
+    ----------
+    y, v : array of float, shape (k,)
+        Effects and variances, already checked.
+    x : array of float, shape (k, p), or None
+        Design; None is the intercept alone.
+    tau2 : str or float
+        Key of an estimator, "EE" for none, or a known value.
+    weights : array, shape (k,), optional
+        Weights for the coefficients instead of 1/(v + tau2); the variance of the coefficients
+        then is the sandwich that they imply.
+    """
+    problem = Problem(y, v, x)
+    if isinstance(tau2, str):
+        method = tau2
+        between = Tau2(0.0, math.nan, "EE") if tau2 == "EE" else estimate(problem, tau2, weights)
+    else:
+        method, between = "", Tau2(float(tau2), math.nan)
+    return fit_at(problem, between, method, weights)
+
+
+def fit_at(problem: Problem, between: Tau2, method: str, weights: Array | None = None) -> Fit:
+    """The weighted fit of a problem at a tau2."""
+    k, p, t = problem.k, problem.p, between.value / problem.unit
+    zero = problem.zero()
+    best = zero if t == 0 else problem.at(t)
+    parts = best if weights is None else Parts(problem, weights[problem.order])
+    scale, unit, order = problem.scale, problem.unit, problem.order
+    fitted = problem.y - parts.resid
+    if problem.basis is None:
+        beta = problem.shift + fitted[0] * scale
+        mean_v = 1 / parts.total
+        if weights is not None:
+            mean_v = float((parts.w**2 / best.w) @ problem.one) / parts.total**2
+        vb = np.array([[mean_v * unit]])
+    else:
+        assert parts.basis is not None
+        assert problem.r is not None
+        # Coefficients from the fitted values: X beta = basis r beta.
+        beta = problem.shift + np.linalg.solve(problem.r, problem.basis.T @ fitted) * scale
+        # (X'WX)^-1 X'W^1/2 = (R_w r)^-1 Q', with Q R_w = W^1/2 basis.
+        turned = parts.basis.T @ (np.sqrt(parts.w)[:, None] * problem.basis)
+        half = np.linalg.inv(turned @ problem.r)
+        if weights is None:
+            vb = half @ half.T * unit
+        else:
+            spread = np.sqrt(parts.w / best.w)[:, None] * parts.basis
+            vb = half @ (spread.T @ spread) @ half.T * unit
+    factor = math.nan
+    if k > p:
+        factor = float(best.rss()) / (k - p)
+    trace = float(zero.trace()) if k > p else math.nan
+    back = np.empty(k, dtype=int)
+    back[order] = np.arange(k)
+    return Fit(
+        problem,
+        k,
+        p,
+        beta,
+        vb,
+        between,
+        method,
+        parts.w[back] / (unit if weights is None else 1.0),
+        parts.resid[back] * scale,
+        parts.hat()[back],
+        factor,
+        float(zero.rss()),
+        (k - p) / trace * unit if k > p else math.nan,
+    )
+
+
+def quantile(level: float, df: int | None) -> float:
+    """Two-sided critical value at a confidence level: normal, or t with df."""
+    upper = 0.5 + level / 2
+    if df is None:
+        return float(special.ndtri(upper))
+    return float(special.stdtrit(df, upper)) if df > 0 else math.nan
+
+
+def two_sided_p(statistic: float, df: int | None) -> float:
+    """Two-sided p from the lower tail at -|statistic|, which keeps its digits far out."""
+    if df is None:
+        return 2 * float(special.ndtr(-abs(statistic)))
+    return 2 * float(special.stdtr(df, -abs(statistic))) if df > 0 else math.nan
