@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evidence.model import AnalysisResult, Estimate, EvidenceRow, PublishedResult
 from evidence.tables import interval
@@ -72,7 +72,7 @@ def _of_analysis(row: EvidenceRow, analysis: AnalysisResult) -> Picture:
         groups.append(
             Group(
                 title="Sensitivity rows, not in the pool",
-                rows=tuple(_rows(analysis, analysis.extra, role="sensitivity")),
+                rows=tuple(_rows(analysis, analysis.extra, sensitivity=True)),
                 result=None,
                 note="",
             )
@@ -92,13 +92,13 @@ def _of_analysis(row: EvidenceRow, analysis: AnalysisResult) -> Picture:
 
 
 def _rows(
-    analysis: AnalysisResult, estimates: Sequence[Estimate], *, role: str = "primary"
+    analysis: AnalysisResult, estimates: Sequence[Estimate], *, sensitivity: bool = False
 ) -> Iterator[Row]:
     weights: Sequence[float | None] = [None] * len(estimates)
-    if role == "primary" and analysis.result is not None:
+    role: Literal["primary", "sensitivity", "unpooled"] = "sensitivity" if sensitivity else "unpooled"
+    if analysis.result is not None and not sensitivity:
+        role = "primary"
         weights = [float(w) for w in analysis.result.weights]
-    if role == "primary" and analysis.result is None:
-        role = "unpooled"
     for estimate, weight in zip(estimates, weights, strict=True):
         what = ", ".join(t for t in (estimate.row.exercise, estimate.row.timepoint) if t)
         yield Row(

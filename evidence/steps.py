@@ -177,7 +177,7 @@ def _retrieve(
     say: Say,
 ) -> Update:
     included = {pmid for e in extractions for pmid in _included_pmids(e)}
-    eutils = Eutils.from_environ(environ, say=say)
+    eutils = Eutils.from_environ(environ, progress=say)
     try:
         with Store(workspace.store) as store:
             return update_all(
@@ -255,13 +255,16 @@ def add_files(
     with Store(workspace.store) as store:
         for path in paths:
             export = read_nbib(path)
-            added = store.add_export(claim_id, export.records, source=path.name, on=on)
+            new = store.add_export(claim_id, export.records, source=path.name, on=on)
+            read, refused = len(export.records), len(export.refused)
             outcome.said.append(
-                f"{claim_id}: {path.name}: {len(export.records) + len(export.refused)} records in "
-                f"the file = {len(export.records)} read ({len(added.new)} new) + "
-                f"{len(export.refused)} refused"
+                f"{claim_id}: {path.name}: {read + refused} records in the file = "
+                f"{read} read ({len(new)} new) + {refused} refused"
             )
-            outcome.faults += [f"{path.name}:{line}  {why}" for line, why in export.refused]
+            outcome.faults += export.refused
+            outcome.facts.setdefault("files", []).append(
+                {"file": path.name, "read": read, "new": list(new), "refused": refused}
+            )
     return outcome
 
 
@@ -299,7 +302,7 @@ def _held(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> _He
         held = store.get(pmids)
         return _Held(
             records=store.records(claim_id),
-            runs=tuple(reversed(store.runs(claim_id, kinds=("full", "revised", "export")))),
+            runs=tuple(reversed(store.runs(claim_id, kinds=("full", "export")))),
             retracted=frozenset(p for p, record in held.items() if record.retracted),
         )
 

@@ -213,14 +213,16 @@ class Store:
             run_id = self._log(run)
             if revised_run is not None:
                 self._log(revised_run)
+            # What a reviewer added from a file and no search ever found stays.
             rows = self._db.execute(
-                "SELECT pmid, dropped_on IS NULL FROM members WHERE claim = ?", (claim,)
-            )
-            held = dict(rows.fetchall())
-            new = sorted(pmid for pmid in found if not held.get(pmid))
-            dropped = sorted(
-                pmid for pmid, present in held.items() if present and pmid not in found
-            )
+                "SELECT pmid, dropped_on IS NULL, kind = 'export' FROM members"
+                " JOIN runs ON runs.id = last_run WHERE members.claim = ?",
+                (claim,),
+            ).fetchall()
+            present = {pmid for pmid, there, _ in rows if there}
+            added = {pmid for pmid, _, from_file in rows if from_file}
+            new = sorted(found - present)
+            dropped = sorted(present - found - added)
             self._db.executemany(
                 "INSERT INTO members VALUES (?, ?, ?, ?, NULL, NULL, ?, ?)"
                 " ON CONFLICT (claim, pmid) DO UPDATE SET last_seen = excluded.last_seen,"
@@ -236,6 +238,36 @@ class Store:
                 [(on, claim, int(pmid)) for pmid in revised],
             )
         return Settled(tuple(map(str, new)), tuple(map(str, dropped)))
+
+    def add_export(
+        self, claim: str, records: Iterable[Record], *, source: str, on: dt.date
+    ) -> tuple[str, ...]:
+        """Add the records of a file to a claim's set; gives the PMIDs that are new to it.
+
+        Later searches leave in the set those that none of them ever found.
+
+        Parameters
+        ----------
+        source : str
+            The file's name, kept with the search log.
+        """
+        records = list(records)
+        self.add(records, on=on)
+        present = set(self.members(claim))
+        new = [r.pmid for r in records if r.pmid not in present]
+        run = SearchRun(claim, source, on, source, "", len(records), (), True, kind="export")
+        with self._writing():
+            run_id = self._log(run)
+            self._db.executemany(
+                "INSERT INTO members VALUES (?, ?, ?, ?, NULL, NULL, ?, ?)"
+                " ON CONFLICT (claim, pmid) DO UPDATE SET dropped_on = NULL,"
+                " last_run = excluded.last_run WHERE dropped_on IS NOT NULL",
+                [
+                    (claim, int(r.pmid), on.isoformat(), on.isoformat(), run_id, run_id)
+                    for r in records
+                ],
+            )
+        return tuple(new)
 
     def _log(self, run: SearchRun) -> int:
         """Write one search; the same search on the same day replaces the earlier one."""

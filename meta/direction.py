@@ -140,9 +140,7 @@ class CombinedP:
 NULL = "no study has an effect in the direction tested"
 
 
-def combine_p(
-    p: Iterable[float], method: str = "Fisher", *, weights: Any = None
-) -> CombinedP:
+def combine_p(p: Iterable[float], method: str = "Fisher", *, weights: Any = None) -> CombinedP:
     """Combine one-sided p-values, all of them for the same direction.
 
     Parameters
@@ -200,9 +198,7 @@ def _sum_of_uniforms(s: float, k: int) -> float:
     if s > k / 2:
         return 1 - _sum_of_uniforms(k - s, k)
     if k <= EXACT_UNIFORMS:
-        terms = [
-            (-1) ** j * math.comb(k, j) * (s - j) ** k for j in range(math.floor(s) + 1)
-        ]
+        terms = [(-1) ** j * math.comb(k, j) * (s - j) ** k for j in range(math.floor(s) + 1)]
         return math.fsum(terms) / math.factorial(k)
     # Invert E exp(-zS) = ((1 - exp(-z))/z)^k along the vertical line through its saddle point.
     low, high = 1e-9, 1e9

@@ -12,7 +12,8 @@ from scipy import special
 
 from meta.errors import InputError, UnknownName
 from meta.results import Effects
-from meta.tau2 import Parts, Problem, Tau2, estimate
+from meta.tau2 import TAU2, Tau2, estimate
+from meta.weighted import Parts, Problem
 
 Array = NDArray[np.float64]
 
@@ -38,6 +39,20 @@ def test_named(name: str) -> str:
 
 
 test_named.__test__ = False  # type: ignore[attr-defined]  # not for pytest to collect
+
+
+MODELS = ("random", "common")
+
+
+def method_of(model: str, tau2: str) -> str:
+    """The estimator that a model uses: a key of ``TAU2``, or "EE" for the common effect."""
+    if model not in MODELS:
+        raise UnknownName("model", model, MODELS)
+    if model == "common":
+        return "EE"
+    if tau2 not in TAU2:
+        raise UnknownName("tau2 estimator", tau2, TAU2)
+    return tau2
 
 
 def check(effects: Effects, *, least: int = 1) -> None:

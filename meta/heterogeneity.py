@@ -13,7 +13,8 @@ from scipy import special
 from meta.errors import InputError, NotConverged, UnknownName
 from meta.fitting import Fit, check, check_level, check_weights, fit, quantile
 from meta.results import Effects
-from meta.tau2 import DEFAULT_TAU2, Problem, solve_generalised_q, solve_q
+from meta.tau2 import DEFAULT_TAU2, solve_generalised_q, solve_q
+from meta.weighted import Problem
 
 Array = NDArray[np.float64]
 Pair = tuple[float, float]

@@ -11,10 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from meta.errors import InputError, UnknownName
-from meta.fitting import Fit, check, check_level, fit, quantile, subset, test_named, two_sided_p
+from meta.errors import InputError
+from meta.fitting import (
+    Fit,
+    check,
+    check_level,
+    fit,
+    method_of,
+    quantile,
+    test_named,
+    two_sided_p,
+)
 from meta.results import Effects
-from meta.tau2 import DEFAULT_TAU2, TAU2
+from meta.tau2 import DEFAULT_TAU2
 
 Array = NDArray[np.float64]
 NAN = math.nan
@@ -55,14 +64,6 @@ class Refits:
             }
             for i in range(len(self.label))
         ]
-
-
-def _model(model: str, tau2: str) -> str:
-    if model not in ("random", "common"):
-        raise UnknownName("model", model, ("random", "common"))
-    if model == "random" and tau2 not in TAU2:
-        raise UnknownName("tau2 estimator", tau2, TAU2)
-    return tau2 if model == "random" else "EE"
 
 
 def _refits(
@@ -129,7 +130,7 @@ def leave_one_out(
     check_level(level)
     everyone = np.arange(effects.k)
     sets = [np.delete(everyone, i) for i in range(effects.k)]
-    return _refits(effects, sets, effects.study, _model(model, tau2), ci, level)
+    return _refits(effects, sets, effects.study, method_of(model, tau2), ci, level)
 
 
 def leave_cluster_out(
@@ -148,7 +149,7 @@ def leave_cluster_out(
         raise InputError("all rows belong to one cluster")
     member = np.array(effects.cluster, dtype=object)
     sets = [np.flatnonzero(member != name) for name in clusters]
-    return _refits(effects, sets, clusters, _model(model, tau2), ci, level)
+    return _refits(effects, sets, clusters, method_of(model, tau2), ci, level)
 
 
 def cumulative(
@@ -177,7 +178,7 @@ def cumulative(
         sequence = np.argsort(keys, kind="stable")
     sets = [sequence[: j + 1] for j in range(effects.k)]
     labels = [effects.study[i] for i in sequence]
-    return _refits(effects, sets, labels, _model(model, tau2), ci, level)
+    return _refits(effects, sets, labels, method_of(model, tau2), ci, level)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -248,7 +249,7 @@ def influence(
     check(effects, least=2)
     y, v, k = effects.yi, effects.vi, effects.k
     design = None if x is None else np.asarray(x, dtype=float)
-    method, kind = _model(model, tau2), test_named(test)
+    method, kind = method_of(model, tau2), test_named(test)
     whole = fit(y, v, design, tau2=method)
     p = whole.p
     covariance = whole.vb * whole.scale_of(kind)
@@ -350,7 +351,7 @@ def shrink(
     check_level(level)
     y, v, k = effects.yi, effects.vi, effects.k
     design = None if x is None else np.asarray(x, dtype=float)
-    method, kind = _model(model, tau2), test_named(test)
+    method, kind = method_of(model, tau2), test_named(test)
     found = fit(y, v, design, tau2=method)
     columns = np.ones((k, 1)) if design is None else design
     t = found.tau2.value

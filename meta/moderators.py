@@ -133,7 +133,8 @@ def _named(moderators: Mapping[str, Any] | Any, k: int) -> dict[str, Any]:
         array = array[:, None]
     if array.ndim != 2 or array.shape[0] != k:
         raise InputError(
-            f"moderators of shape {array.shape} for {k} studies", remedy="give k rows, one per study"
+            f"moderators of shape {array.shape} for {k} studies",
+            remedy="give k rows, one per study",
         )
     return {f"x{j + 1}": array[:, j] for j in range(array.shape[1])}
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from meta.errors import UnknownName
 from meta.fitting import (
     Fit,
     check,
     check_level,
     check_weights,
     fit,
+    method_of,
     quantile,
     test_named,
     two_sided_p,
 )
 from meta.heterogeneity import prediction_interval, q_profile
 from meta.results import Effects, PooledEffect
-from meta.tau2 import DEFAULT_TAU2, TAU2
+from meta.tau2 import DEFAULT_TAU2
 
-MODELS = ("random", "common")
 KNAPP_HARTUNG_FROM = 3  # studies; below, its t has one degree of freedom or none
 NAN = math.nan
 
@@ -77,12 +76,8 @@ def pool(
     """
     check(effects)
     check_level(level)
-    if model not in MODELS:
-        raise UnknownName("model", model, MODELS)
-    if model == "random" and tau2 not in TAU2:
-        raise UnknownName("tau2 estimator", tau2, TAU2)
+    method = method_of(model, tau2)
     w = check_weights(effects, weights)
-    method = tau2 if model == "random" else "EE"
     fitted = fit(effects.yi, effects.vi, tau2=method, weights=w)
     return pooled_from(effects, fitted, ci=ci, level=level, prediction=prediction)
 

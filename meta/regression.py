@@ -18,6 +18,7 @@ from meta.fitting import (
     check_level,
     check_weights,
     fit,
+    method_of,
     quantile,
     test_named,
     two_sided_p,
@@ -25,7 +26,7 @@ from meta.fitting import (
 from meta.heterogeneity import q_profile
 from meta.moderators import Design, design_of
 from meta.results import Effects, show, show_p
-from meta.tau2 import DEFAULT_TAU2, TAU2
+from meta.tau2 import DEFAULT_TAU2
 
 Array = NDArray[np.float64]
 NAN = math.nan
@@ -192,10 +193,7 @@ def regress(
     """
     check(effects)
     check_level(level)
-    if model not in ("random", "common"):
-        raise UnknownName("model", model, ("random", "common"))
-    if model == "random" and tau2 not in TAU2:
-        raise UnknownName("tau2 estimator", tau2, TAU2)
+    method = method_of(model, tau2)
     design = design_of(
         moderators,
         effects.k,
@@ -205,7 +203,6 @@ def regress(
         intercept=intercept,
         study=effects.study,
     )
-    method = tau2 if model == "random" else "EE"
     w = check_weights(effects, weights)
     alone = design.intercept and design.x.shape[1] == 1
     fitted = fit(effects.yi, effects.vi, None if alone else design.x, tau2=method, weights=w)
@@ -434,7 +431,9 @@ def compare(full: RegressionResult, reduced: RegressionResult) -> Comparison:
     small = reduced.design.x
     left_over = small - basis @ (basis.T @ small)
     if (np.abs(left_over).max(0) > 1e-8 * np.abs(small).max(0)).any():
-        raise InputError("the models are not nested", remedy="put all its terms into the full model")
+        raise InputError(
+            "the models are not nested", remedy="put all its terms into the full model"
+        )
     df = len(full.beta) - len(reduced.beta)
     if df < 1:
         raise InputError("the full model has no more coefficients than the reduced one")

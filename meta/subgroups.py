@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from meta.errors import InputError, UnknownName
-from meta.fitting import check, check_level, fit, subset
+from meta.errors import InputError
+from meta.fitting import check, check_level, fit, method_of, subset
 from meta.heterogeneity import q_profile
 from meta.pooling import pool, pooled_from
 from meta.results import Effects, PooledEffect, show, show_p
-from meta.tau2 import DEFAULT_TAU2, TAU2
+from meta.tau2 import DEFAULT_TAU2
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds results with arrays
@@ -89,10 +89,7 @@ def subgroups(
     """
     check(effects)
     check_level(level)
-    if model not in ("random", "common"):
-        raise UnknownName("model", model, ("random", "common"))
-    if model == "random" and tau2 not in TAU2:
-        raise UnknownName("tau2 estimator", tau2, TAU2)
+    method_of(model, tau2)  # refuses what is not known
     if len(groups) != effects.k:
         raise InputError(f"{len(groups)} groups for {effects.k} studies", remedy="one per study")
     absent = [

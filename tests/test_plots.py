@@ -333,7 +333,7 @@ def test_the_svg_tells_what_it_shows_links_studies_and_keeps_full_names(tmp_path
     picture = forest([Group("", rows)], measure=SMD, title="Less & more", width_mm=89)
     names = [t for t in texts(picture) if t.get_url()]
     assert names[-1].get_text().endswith("… 2016")
-    svg, _, _ = save(picture, tmp_path / "plot", date=DAY)
+    (svg,) = save(picture, tmp_path / "plot", date=DAY, kinds=("svg",))
     root = ET.fromstring(svg.read_bytes())
     assert root.find(f"{SVG}title").text == "Less & more"
     assert root.find(f"{SVG}desc").text == picture.alt
@@ -346,7 +346,8 @@ def test_the_svg_tells_what_it_shows_links_studies_and_keeps_full_names(tmp_path
 
 def test_a_picture_without_links_is_an_image(tmp_path):
     rows = (Row("Alder 2004", 0.4, (0.1, 0.7), 0.6, ("30",)),)
-    svg, _, _ = save(forest([Group("", rows)], measure=SMD), tmp_path / "plot", date=DAY)
+    picture = forest([Group("", rows)], measure=SMD)
+    (svg,) = save(picture, tmp_path / "plot", date=DAY, kinds=("svg",))
     assert ET.fromstring(svg.read_bytes()).get("role") == "img"
 
 
@@ -375,7 +376,7 @@ def test_the_same_picture_and_day_give_the_same_bytes_here_and_in_another_proces
 
 
 def test_the_pdf_embeds_truetype_and_carries_the_day(tmp_path):
-    _, pdf, _ = save(_one(), tmp_path / "plot", date=DAY)
+    (pdf,) = save(_one(), tmp_path / "plot", date=DAY, kinds=("pdf",))
     content = pdf.read_bytes()
     assert b"/CIDFontType2" in content
     assert b"/Type3" not in content
@@ -383,10 +384,10 @@ def test_the_pdf_embeds_truetype_and_carries_the_day(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_a_fault_and_leaves_no_half_file(tmp_path):
-    (tmp_path / "plot.pdf").mkdir()
-    with pytest.raises(ToolkitError, match=r"plot\.pdf cannot be written"):
-        save(_one(), tmp_path / "plot", date=DAY)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["plot.pdf", "plot.svg"]
+    (tmp_path / "plot.png").mkdir()
+    with pytest.raises(ToolkitError, match=r"plot\.png cannot be written"):
+        save(_one(), tmp_path / "plot", date=DAY, kinds=("svg", "png"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plot.png", "plot.svg"]
     ET.fromstring((tmp_path / "plot.svg").read_bytes())
 
 

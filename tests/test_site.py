@@ -281,6 +281,16 @@ def test_a_row_without_a_number_has_its_place_too(trees, rows):
             assert str(effect.at) in words(line)
 
 
+def test_a_row_that_nobody_listed_is_shown_with_the_reason(rows):
+    forgotten = dataclasses.replace(rows[0], direction_rows=())
+    page = render([forgotten], {}, on=site_rows.DAY, version="1")["claims/walking-sleep.html"]
+    table = lxml.html.document_fromstring(page).xpath("//*[@id='other-rows-table']/..")[0]
+    lines = {tr.get("id"): words(tr) for tr in table.xpath("./tbody/tr")}
+    assert set(lines) == {"row-Fálki2020_8", "row-Wu2021_10", "row-Wu2021_11"}
+    assert "The paper was retracted" in lines["row-Fálki2020_8"]
+    assert "Belongs to no analysis of the plan" in lines["row-Wu2021_11"]
+
+
 def test_a_pooled_number_leads_to_the_rows_that_went_in(trees, rows):
     tree, trials = of(trees, "walking-sleep"), rows[0].analyses[0]
     pooled = show(trials.result.estimate)

@@ -13,7 +13,7 @@ from tests import site_rows
 pytestmark = pytest.mark.browser
 
 WIDE, PHONE = 1280, 375
-PAGES = ("index", "about", "claims/walking-sleep", "claims/cold-focus")
+PAGES = ("index", "about", "claims/walking-sleep")
 
 # Text that a reader sees, with its size in CSS pixels; drawings are measured apart.
 SMALLEST_TEXT = """() => {
@@ -91,23 +91,33 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def contexts(chromium):
+    """One window for each width and scheme: opening them is what takes time."""
+    known = {}
+    yield known
+    for context in known.values():
+        context.close()
+
+
 @pytest.fixture
-def opened(chromium, site):
+def opened(chromium, site, contexts):
     """Open a page at a width and in a scheme; every page is closed at the end."""
-    contexts = []
+    pages = []
 
     def opening(name, width, scheme="light"):
-        context = chromium.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
-        contexts.append(context)
-        page = context.new_page()
+        if (width, scheme) not in contexts:
+            contexts[width, scheme] = chromium.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme
+            )
+        page = contexts[width, scheme].new_page()
+        pages.append(page)
         page.goto((site / f"{name}.html").as_uri())
         return page
 
     yield opening
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -288,3 +288,15 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be made"):
         Store(tmp_path / "file" / "evidence.sqlite")
+
+
+def test_records_from_a_file_stay_where_no_search_ever_found_them(store, records):
+    one, two, three = records[:3]
+    store.add([one, two], on=MONDAY)
+    store.settle("a", [one.pmid, two.pmid], search())
+    assert store.add_export("a", [two, three], source="set.nbib", on=MONDAY) == (three.pmid,)
+    settled = store.settle("a", [one.pmid], search(count=1))
+    assert settled.dropped == (two.pmid,)
+    assert set(store.members("a")) == {one.pmid, three.pmid}
+    (kept,) = store.runs("a", kinds=("export",))
+    assert (kept.query, kept.count) == ("set.nbib", 2)

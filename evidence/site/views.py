@@ -130,6 +130,14 @@ class AnalysisView:
             return "Cannot decide: no control group"
         return "Does not decide: another question"
 
+    @property
+    def unusable_by_reason(self) -> tuple[tuple[str, tuple[EffectRow, ...]], ...]:
+        """Rows of this question without a usable number, gathered under their reason."""
+        gathered: dict[str, list[EffectRow]] = {}
+        for effect, why in self.result.unusable:
+            gathered.setdefault(why.rstrip("."), []).append(effect)
+        return tuple((why, tuple(effects)) for why, effects in gathered.items())
+
     def bars(self) -> tuple[Bar, ...]:
         """The pool where there is one, else each estimate."""
         pooled = self.result.result

@@ -35,12 +35,6 @@ SCALES = {
     "logit": "logit",
 }
 
-ROLES = {
-    "primary": "primary",
-    "sensitivity": "sensitivity only",
-    "context": "context only",
-}
-
 STANDARDISERS = {
     "raw SD": "standardised by the raw SD",
     "change SD": "standardised by the SD of the change",

@@ -16,7 +16,7 @@ import html
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ from matplotlib.textpath import text_to_path
 from meta.errors import ToolkitError
 
 Weight = Literal["normal", "bold"]
+Kind = Literal["svg", "pdf", "png"]
 
 # Okabe and Ito (2008), colour universal design: told apart with every colour vision. In grey the
 # blue is a 38% grey, darker than the published results' and lighter than the black of intervals.
@@ -217,7 +218,9 @@ def render(figure: Figure, *, dpi: float) -> bytes:
     return _bytes(figure, "png", dpi=dpi, metadata={"Software": SOFTWARE})
 
 
-def save(figure: Figure, stem: Path, *, date: dt.date) -> tuple[Path, ...]:
+def save(
+    figure: Figure, stem: Path, *, date: dt.date, kinds: Sequence[Kind] = ("svg", "pdf", "png")
+) -> tuple[Path, ...]:
     """Write ``stem`` as SVG, PDF and PNG (300 dpi), each whole or not at all.
 
     The same picture and day give the same bytes on every run.
@@ -227,29 +230,32 @@ def save(figure: Figure, stem: Path, *, date: dt.date) -> tuple[Path, ...]:
     ToolkitError
         If a file cannot be written.
     """
-    heading = getattr(figure, "heading", "")
-    alt = getattr(figure, "alt", "")
+    heading, alt = getattr(figure, "heading", ""), getattr(figure, "alt", "")
     made = dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
-    svg = _bytes(
-        figure, "svg", metadata={"Date": date.isoformat(), "Creator": SOFTWARE, "Format": None}
-    )
-    pdf = _bytes(
-        figure,
-        "pdf",
-        metadata={"Title": heading, "Subject": alt, "Creator": SOFTWARE, "CreationDate": made},
-    )
-    png = _bytes(
-        figure,
-        "png",
-        dpi=PNG_DPI,
-        metadata={"Software": SOFTWARE, "Title": heading, "Description": alt},
-    )
-    named = _with_words(svg.decode(), stem.name, heading, alt, getattr(figure, "names", {}))
+    options: dict[Kind, dict[str, Any]] = {
+        "svg": {"metadata": {"Date": date.isoformat(), "Creator": SOFTWARE}},
+        "pdf": {
+            "metadata": {
+                "Title": heading,
+                "Subject": alt,
+                "Creator": SOFTWARE,
+                "CreationDate": made,
+            }
+        },
+        "png": {
+            "dpi": PNG_DPI,
+            "metadata": {"Software": SOFTWARE, "Title": heading, "Description": alt},
+        },
+    }
+    contents = {kind: _bytes(figure, kind, **options[kind]) for kind in kinds}
+    if "svg" in contents:
+        names = getattr(figure, "names", {})
+        svg = _with_words(contents["svg"].decode(), stem.name, heading, alt, names)
+        contents["svg"] = svg.encode()
     paths = []
-    for kind, content in (("svg", named.encode()), ("pdf", pdf), ("png", png)):
-        path = stem.with_name(f"{stem.name}.{kind}")
-        _write(path, content)
-        paths.append(path)
+    for kind, content in contents.items():
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        _write(paths[-1], content)
     return tuple(paths)
 
 
