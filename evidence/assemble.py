@@ -121,7 +121,7 @@ def _counts(
     contributing = {row.study_id for row in extraction.effects if row.effect_id in used}
     primary = next(a for a in analyses if a.plan.id == claim.plan.primary)
     silent = {row.study_id for row in without_numbers if row.role != "context"} - contributing
-    known = {s.study_id for s in extraction.studies}
+    known = {s.study_id for s in extraction.studies if s.same_as is None}  # people count once
     searched = bool(runs)
     return Counts(
         found=len(records) if searched else None,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from evidence import __version__, files
+from evidence.drawn import Drawn
 from evidence.figures import pictures
 from evidence.model import EvidenceRow
 from evidence.reading_order import READING_COLUMNS, reading_order_rows
 from evidence.site import Figure, Stale, mark_stale, render
 from evidence.tables import evidence_csv, evidence_json
 from evidence.workspace import Workspace
-from meta.plots.style import save
 
 
 def publish(
@@ -44,13 +44,15 @@ def publish(
         Paths inside the site that changed, in alphabetical order.
     """
     kept = [s for c, why in faulty.items() if (s := _last_good(workspace.site, c, why)) is not None]
+    drawn = Drawn(workspace.var / "figures.json", site=workspace.site)
     written: dict[str, bool] = {}
     figures: dict[str, list[Figure]] = {}
     for row in rows:
-        figures[row.claim.id] = list(_draw(workspace.site, row, on, written))
+        figures[row.claim.id] = list(_draw(workspace.site, drawn, row, on, written))
         for name, text in data_files(row).items():
             path = f"data/{row.claim.id}/{name}"
             written[path] = files.write_text(workspace.site / path, text)
+    drawn.remember()
     pages = render(rows, figures, on=on, version=__version__, stale=kept)
     for stale in kept:
         path = f"claims/{stale.claim}.html"
@@ -62,12 +64,12 @@ def publish(
 
 
 def _draw(
-    site: Path, row: EvidenceRow, on: dt.date, written: dict[str, bool]
+    site: Path, drawn: Drawn, row: EvidenceRow, on: dt.date, written: dict[str, bool]
 ) -> Iterator[Figure]:
     folder = site / "figures" / row.claim.id
     for picture in pictures(row):
         before = {p: p.read_bytes() for p in folder.glob(f"{picture.name}.*")}
-        saved = save(picture.draw(), folder / picture.name, date=on)
+        saved = drawn.draw(picture, folder / picture.name, on=on)
         links = tuple(p.relative_to(site).as_posix() for p in saved)
         for path, link in zip(saved, links, strict=True):
             written[link] = path.read_bytes() != before.get(path)

@@ -56,10 +56,10 @@ def _one(
     for row in rows:
         if row.study_id in retracted:
             unusable.append((row, "the paper was retracted; it left the analysis"))
-        elif not ROUTES[row.route].numerical:
-            unusable.append((row, "only the direction or the significance was reported"))
         elif row.role == "context":
             unusable.append((row, "context: " + (row.assumption or row.notes or "see the row")))
+        elif not ROUTES[row.route].numerical:
+            unusable.append((row, "only the direction or the significance was reported"))
         else:
             numerical.append(row)
     primary = _estimates(claim, plan, extraction, _role(numerical, "primary"), _Choice())

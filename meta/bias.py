@@ -167,7 +167,7 @@ def _predictor(effects: Effects, predictor: str, n: Any) -> Array:
     if predictor not in PREDICTORS:
         raise UnknownName("predictor", predictor, PREDICTORS)
     if predictor == "sei":
-        return np.sqrt(effects.vi)
+        return np.asarray(np.sqrt(effects.vi))
     if predictor == "vi":
         return effects.vi
     if n is None:
@@ -187,7 +187,7 @@ def _predictor(effects: Effects, predictor: str, n: Any) -> Array:
         "sqrtni": np.sqrt(sizes),
         "sqrtninv": 1 / np.sqrt(sizes),
     }
-    return ways[predictor]
+    return np.asarray(ways[predictor])
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ class Fit:
     factor: float  # residual mean square at weights 1/(v + tau2); NaN where k = p
     q: float  # residual heterogeneity at weights 1/v
     typical_v: float  # (k - p)/tr P at weights 1/v
+    own_weights: bool = False  # the caller's weights, not 1/(v + tau2)
 
     @property
     def df(self) -> int:
@@ -186,9 +187,14 @@ class Fit:
         return None if test == "Wald" else self.df
 
     def loglik(self, *, restricted: bool) -> float:
-        """Log-likelihood at the estimate, with all constants."""
-        value = self.problem.loglik(self.tau2.value / self.problem.unit, restricted=restricted)
-        return float(value)
+        """Log-likelihood at the estimated tau2 and coefficients, with all constants."""
+        problem, t = self.problem, self.tau2.value / self.problem.unit
+        value = float(problem.loglik(t, restricted=restricted))
+        if self.own_weights:  # then the coefficients are not those of highest likelihood
+            resid = self.resid[problem.order] / problem.scale
+            here = float((resid * resid / (problem.v + t)) @ problem.one)
+            value -= 0.5 * (here - problem.rss(t)[0])
+        return value
 
 
 def fit(
@@ -269,6 +275,7 @@ def fit_at(problem: Problem, between: Tau2, method: str, weights: Array | None =
         factor,
         float(zero.rss()),
         (k - p) / trace * unit if k > p else math.nan,
+        weights is not None,
     )
 
 

@@ -27,6 +27,7 @@ from meta.tau2 import DEFAULT_TAU2
 
 Array = NDArray[np.float64]
 NAN = math.nan
+SELF_FIT = 1e-10  # distance of a leverage from one that is rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -88,8 +89,10 @@ def _refits(
         z = mid / se if se > 0 else NAN
         half = quantile(level, df) * se
         rows.append(
-            (mid, se, z, two_sided_p(z, df), mid - half, mid + half, found.tau2.value)
-            + (found.q, found.q_p, found.i2, found.h2)
+            (
+                *(mid, se, z, two_sided_p(z, df), mid - half, mid + half),
+                *(found.tau2.value, found.q, found.q_p, found.i2, found.h2),
+            )
         )
         tests.append(test)
     table = np.array(rows)
@@ -320,7 +323,7 @@ class Shrunken:
     study: tuple[str, ...]
     residual: Array
     residual_se: Array
-    rstandard: Array  # internally standardised residual
+    rstandard: Array  # internally standardised residual; 0 where a study fits itself
     blup: Array  # predicted true effect of the study
     blup_se: Array
     blup_interval: Array  # (k, 2)
@@ -357,9 +360,10 @@ def shrink(
     t = found.tau2.value
     mean = columns @ found.beta
     variance = ((columns @ found.vb) * columns).sum(1)
-    residual_se = np.sqrt(np.maximum(v + t - variance, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        standard = np.where(residual_se > 0, found.resid / residual_se, NAN)
+    # A study that alone carries a coefficient fits itself: nothing is left of it but rounding.
+    alone = found.hat > 1 - SELF_FIT
+    residual_se = np.where(alone, 0.0, np.sqrt(np.maximum(v + t - variance, 0.0)))
+    standard = np.where(alone, 0.0, found.resid / np.where(alone, 1.0, residual_se))
     variance = variance * found.scale_of(kind)
     share = t / (t + v)
     blup = share * y + (1 - share) * mean

@@ -98,8 +98,7 @@ def design_of(
         parts.append((name, block, labels))
     if missing:
         raise InputError(
-            f"{len(missing)} {'moderator value is' if len(missing) == 1 else 'moderator values are'}"
-            " missing",
+            f"{len(missing)} moderator {'value is' if len(missing) == 1 else 'values are'} missing",
             missing,
             remedy="complete them or leave these studies out by name",
         )

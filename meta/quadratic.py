@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-REACH = 6.5  # |x| at which the integrand on the hyperbola has vanished in double precision
+VANISHED = 45.0  # exponent by which the integrand has fallen where it no longer counts
+REACH = 14.0  # |x| that the hyperbola never exceeds
 FIRST_STEP = 0.25
 SMALLEST_STEP = 2.0**-9
 
 
-def _log_transform(z: NDArray[np.complex128], products: Array, basis: Array) -> Array:
+def _log_transform(
+    z: NDArray[np.complex128], products: Array, basis: Array
+) -> NDArray[np.complex128]:
     """log E exp(-zQ) for a vector of z off the branch cut."""
     b = 1 + 2 * z[:, None] * products
     if basis.shape[1] == 1:
@@ -58,25 +61,32 @@ def upper_tail(q: float, products: Array, basis: Array) -> float:
     upper = q > mean
     # Cross the real axis near the saddle point, left of the pole at zero for the upper tail.
     grid = -np.geomspace(1e-6, 0.499, 60) if upper else np.geomspace(1e-6, 1e8, 120)
-    grid = grid.astype(complex)
-    heights = (_log_transform(grid, products, basis) + grid * q - np.log(np.abs(grid))).real
-    z0 = float(grid[int(np.argmin(heights))].real)
-    sigma = abs(z0)
+    logs = _log_transform(grid.astype(complex), products, basis).real
+    z0 = float(grid[int(np.argmin(logs + grid * q - np.log(np.abs(grid))))])
+    # Its bend is as sharp as the nearer of the two singular points, 0 and -1/2, allows.
+    sigma = min(-z0, 0.5 + z0) if upper else z0
 
-    def nodes(x: Array) -> float:
+    def integrand(x: Array) -> tuple[NDArray[np.complex128], Array]:
+        """Logarithm of all but dz/(dx z), and dz/(dx z)."""
         z = z0 - sigma * (np.cosh(x) - 1) + 1j * sigma * np.sinh(x)
         slope = sigma * (-np.sinh(x) + 1j * np.cosh(x))
-        logs = _log_transform(z, products, basis) + z * q
-        return float((np.exp(logs) / z * slope).imag @ np.where(x == 0, 0.5, 1.0))
+        return _log_transform(z, products, basis) + z * q, slope / z
+
+    def nodes(x: Array) -> float:
+        logs, slope = integrand(x)
+        return float((np.exp(logs) * slope).imag @ np.where(x == 0, 0.5, 1.0))
 
     step = FIRST_STEP
-    total = nodes(np.arange(0.0, REACH, step))
+    far = np.arange(0.0, REACH, step)
+    heights = integrand(far)[0].real
+    reach = float(far[np.flatnonzero(heights > heights.max() - VANISHED)[-1]]) + step
+    total = nodes(np.arange(0.0, reach, step))
     value = total * step / math.pi
     while step > SMALLEST_STEP:
         step /= 2
-        total += nodes(np.arange(step, REACH, 2 * step))
+        total += nodes(np.arange(step, reach, 2 * step))
         before, value = value, total * step / math.pi
-        if abs(value - before) <= 1e-14:
+        if abs(value - before) <= 1e-13 * abs(value):
             break
     tail = -value if upper else 1 - value
     return min(max(tail, 0.0), 1.0)

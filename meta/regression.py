@@ -260,7 +260,10 @@ def regress(
 
 def _test_for(fitted: Fit, test: str) -> tuple[str, str]:
     if test != "auto":
-        return test_named(test), "chosen by the analyst"
+        asked = test_named(test)
+        if fitted.df < 1 and asked != "Wald":
+            return "Wald", f"no degrees of freedom are left for the {asked} test"
+        return asked, "chosen by the analyst"
     if fitted.df < 1:
         return "Wald", "no degrees of freedom are left for the Knapp-Hartung test"
     if fitted.tau2.value == 0:
@@ -406,7 +409,7 @@ class Comparison:
     p: float
     loglik_full: float
     loglik_reduced: float
-    r2: float  # proportional fall of tau2, held at zero; NaN where undefined
+    r2: float  # proportional fall of tau2, held at zero; 0 where there is none to begin with
 
 
 def compare(full: RegressionResult, reduced: RegressionResult) -> Comparison:
@@ -439,7 +442,7 @@ def compare(full: RegressionResult, reduced: RegressionResult) -> Comparison:
         raise InputError("the full model has no more coefficients than the reduced one")
     a, b = full.likelihood.loglik, reduced.likelihood.loglik
     value = max(2 * (a - b), 0.0)
-    r2 = max(0.0, 1 - full.tau2 / reduced.tau2) if reduced.tau2 > 0 else NAN
+    r2 = max(0.0, 1 - full.tau2 / reduced.tau2) if reduced.tau2 > 0 else 0.0
     return Comparison(value, df, float(special.chdtrc(df, value)), a, b, r2)
 
 

@@ -1,11 +1,10 @@
-"""Between-study variance: one function for each published estimator, found by its key in ``TAU2``."""
+"""Between-study variance: one function for each published estimator, by its key in ``TAU2``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,8 @@ from meta.weighted import Parts, Problem
 Array = NDArray[np.float64]
 DEFAULT_TAU2 = "REML"
 EPS = float(np.finfo(float).eps)
-FIRST_GRID = 10  # intervals of the first scan of a likelihood; more are added where needed
+SMALL_STEP = 1e-9  # relative; Newton's error after such a step is of the order of its square
+GRID = np.linspace(0.0, 1.0, 10)  # first scan of a likelihood; points are added where needed
 MAX_ROUNDS = 60  # halvings of an interval whose number of roots is still open
 
 
@@ -279,7 +279,8 @@ def dersimonian_laird_iterated(problem: Problem, weights: Array | None = None) -
 
     value = 0.0
     if gap(0.0)[0] > 0:
-        value = _falling_root(gap, 0.0, solve_q(problem, free))
+        high = solve_q(problem, free)
+        value = _falling_root(gap, 0.0, high, 0.5 * high)
     parts = problem.at(value)
     trace, trace2 = float(parts.trace()), float(parts.trace2())
     # The variance that DL's formula has at its own weights, taken at the last weights.
@@ -336,13 +337,12 @@ def solve_q(problem: Problem, target: float, start: float = 0.0) -> float:
     """
     t = start
     for _ in range(200):
-        parts = problem.zero() if t == 0 else problem.at(t)
-        q = float(parts.rss())
+        q, slope = problem.rss(t)
         if q <= target:
             return t
-        step = q * (q / target - 1) / float(parts.ypp())
+        step = q * (q / target - 1) / slope
         t += step
-        if step <= 2 * EPS * t:
+        if step <= SMALL_STEP * t:
             return t
     raise NotConverged("Q(tau2) = its target was not solved", [f"last tau2 = {t * problem.unit}"])
 
@@ -357,7 +357,7 @@ def generalised_q_tail(problem: Problem, a: Array, t: float, q: float) -> float:
 
 
 def solve_generalised_q(problem: Problem, a: Array, tail: float) -> float:
-    """The t (scaled units) with P(y'P_a y >= its observed value) = tail; zero if it is more at 0."""
+    """The t (scaled units) with P(y'P_a y >= its observed value) = tail; 0 if it is more at 0."""
     from scipy.optimize import brentq
 
     parts = Parts(problem, a)
@@ -375,18 +375,6 @@ def solve_generalised_q(problem: Problem, a: Array, tail: float) -> float:
         if not math.isfinite(high):
             raise NotConverged("no upper limit of the generalised Q was found", [f"tau2 > {low}"])
     return float(brentq(excess, low, high, xtol=EPS * high * 1e-3, rtol=4 * EPS, maxiter=300))
-
-
-def _score(problem: Problem, t: Any, *, restricted: bool) -> tuple[Any, Any, Any, Any]:
-    """y'PPy, its opposing trace, y'PPPy, and the derivative of that trace (sign changed).
-
-    The score is half the difference of the first two. Each of the four falls as t grows.
-    """
-    parts = problem.at(t)
-    if restricted:
-        return parts.ypp(), parts.trace(), parts.yppp(), parts.trace2()
-    one = problem.one
-    return parts.ypp(), parts.w @ one, parts.yppp(), (parts.w * parts.w) @ one
 
 
 def _no_root_beyond(problem: Problem, *, restricted: bool) -> float:
@@ -414,29 +402,31 @@ def _likelihood_optimum(problem: Problem, *, restricted: bool) -> tuple[float, i
         return 0.0, 1
     high *= 1 + 1e-9
     low = min(float(problem.v.min()), high) / 4
-    points = np.concatenate(([0.0], np.geomspace(low, high, FIRST_GRID)))
-    values = np.array(_score(problem, points, restricted=restricted))
+    points = np.concatenate(([0.0], low * (high / low) ** GRID))
+    values = np.array(problem.score(points, restricted=restricted))
     at_zero = float(values[0, 0] - values[1, 0])
     a, b, left, right = points[:-1], points[1:], values[:, :-1], values[:, 1:]
-    brackets: list[tuple[float, float]] = []
+    brackets: list[tuple[float, float, float]] = []
     for _ in range(MAX_ROUNDS):
         empty = (right[0] > left[1]) | (left[0] < right[1])
         one_way = (2 * right[2] > left[3]) | (2 * left[2] < right[3])
         settled = empty | one_way | (b - a <= 1e-9 * b)
         crossing = settled & ~empty & (left[0] > left[1]) & (right[0] <= right[1])
-        brackets += zip(a[crossing].tolist(), b[crossing].tolist(), strict=True)
+        for i in np.flatnonzero(crossing):
+            start = _between(a[i], b[i], left[0, i] / left[1, i], right[0, i] / right[1, i])
+            brackets.append((float(a[i]), float(b[i]), start))
         todo = np.flatnonzero(~settled)
         if not len(todo):
             break
         a, b, left, right = a[todo], b[todo], left[:, todo], right[:, todo]
         middle = np.where(a > 0, np.sqrt(a * b), b / 4)
-        at_middle = np.array(_score(problem, middle, restricted=restricted))
+        at_middle = np.array(problem.score(middle, restricted=restricted))
         a, b = np.concatenate((a, middle)), np.concatenate((middle, b))
         left = np.concatenate((left, at_middle), axis=1)
         right = np.concatenate((at_middle, right), axis=1)
 
     def score(t: float) -> tuple[float, float]:
-        u, trace, slope_u, slope_trace = _score(problem, t, restricted=restricted)
+        u, trace, slope_u, slope_trace = problem.score(t, restricted=restricted)
         return float(u - trace), float(slope_trace - 2 * slope_u)
 
     candidates = [_falling_root(score, *pair) for pair in sorted(brackets)]
@@ -448,12 +438,23 @@ def _likelihood_optimum(problem: Problem, *, restricted: bool) -> tuple[float, i
     return candidates[int(np.argmax(heights))], len(candidates)
 
 
-def _falling_root(f: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
+def _between(a: float, b: float, at_a: float, at_b: float) -> float:
+    """A first guess where a ratio crosses one: straight in logarithms, with typical v = 1."""
+    if not at_b > 0:
+        return float(0.5 * (a + b))
+    share = math.log(at_a) / (math.log(at_a) - math.log(at_b))
+    guess = (a + 1) * math.exp(share * math.log((b + 1) / (a + 1))) - 1
+    return float(min(max(guess, a), b))
+
+
+def _falling_root(
+    f: Callable[[float], tuple[float, float]], low: float, high: float, start: float
+) -> float:
     """Root of a function that is positive at ``low`` and negative at ``high``: Newton, safeguarded.
 
     ``f`` gives its value and its derivative.
     """
-    t = math.sqrt(low * high) if low > 0 else high / 4
+    t = start if low < start < high else 0.5 * (low + high)
     for _ in range(200):
         value, slope = f(t)
         if value == 0:
@@ -463,12 +464,12 @@ def _falling_root(f: Callable[[float], tuple[float, float]], low: float, high: f
         else:
             high = t
         step = -value / slope if slope < 0 else math.inf
-        if abs(step) <= 2 * EPS * t:
-            return t
         following = t + step
         if not low < following < high:
             following = 0.5 * (low + high)
             if following in (low, high):
                 return following
+        elif abs(step) <= SMALL_STEP * t:
+            return following
         t = following
     raise NotConverged("a root was not found to full precision", [f"between {low} and {high}"])

@@ -2,8 +2,8 @@
 
 Effects are moved so that the most precise study sits at zero (an offset of a million then costs no
 digits) and scaled by a power of two (which rounds nothing). With W = diag(1/(v + t)) and
-P = W - WX(X'WX)^-1 X'W, all that estimators need are y'Py, y'PPy, y'PPPy, tr P and tr PP, each a sum
-over studies.
+P = W - WX(X'WX)^-1 X'W, all that estimators need are y'Py, y'PPy, y'PPPy, tr P and tr PP, each a
+sum over studies.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meta.errors import InputError
 
 Array = NDArray[np.float64]
+STACK_UP_TO = 400  # studies; above, several tau2 at once no longer fit the fast cache
 
 
 class Parts:
@@ -195,7 +196,7 @@ class Problem:
 
     def weights(self, t: Any) -> Array:
         """1/(v + t) for one t (scaled units) or a vector of them."""
-        return 1 / (self.v + np.asarray(t)[..., None])
+        return np.asarray(1 / (self.v + np.asarray(t)[..., None]))
 
     def at(self, t: Any) -> Parts:
         """Weighted least squares with weights 1/(v + t)."""
@@ -210,6 +211,53 @@ class Problem:
     def given(self, weights: Array | None) -> Array:
         """The caller's weights in the order of this problem; 1/v where there are none."""
         return 1 / self.v if weights is None else weights[self.order]
+
+    def rss(self, t: float) -> tuple[float, float]:
+        """y'Py and y'PPy at one t: the generalised Q and minus its slope."""
+        if self.basis is not None:
+            parts = self.zero() if t == 0 else self.at(t)
+            return float(parts.rss()), float(parts.ypp())
+        w = 1 / (self.v + t)
+        e = self.y - (w @ self.y) / (w @ self.one)
+        u = w * e
+        return float(u @ e), float(u @ u)
+
+    def score(self, t: Any, *, restricted: bool) -> tuple[Any, Any, Any, Any]:
+        """y'PPy, the trace that it meets in the score, y'PPPy, and minus the slope of that trace.
+
+        The score is half the difference of the first two: tr P for the restricted likelihood, tr W
+        for the full one. Each of the four falls as t grows.
+        """
+        if np.ndim(t) == 0 and self.basis is None:
+            return self._score_of_mean(float(t), restricted=restricted)
+        if np.ndim(t) and self.k > STACK_UP_TO:  # one at a time stays in the cache
+            rows = [self.score(one, restricted=restricted) for one in np.asarray(t).tolist()]
+            first, second, third, fourth = np.array(rows).T
+            return first, second, third, fourth
+        parts = self.at(t)
+        if restricted:
+            return parts.ypp(), parts.trace(), parts.yppp(), parts.trace2()
+        w = parts.w
+        return parts.ypp(), w @ self.one, parts.yppp(), (w * w) @ self.one
+
+    def _score_of_mean(self, t: float, *, restricted: bool) -> tuple[float, float, float, float]:
+        """``score`` for the intercept alone, from the fewest passes over the studies."""
+        w = 1 / (self.v + t)
+        w0, rest = float(w[0]), w[1:]
+        total_rest = float(rest @ self.one[1:])
+        total = w0 + total_rest
+        u = w * (self.y - (w @ self.y) / total)
+        squares = u * u
+        ypp = float(squares @ self.one)
+        cross = float(w @ u)
+        yppp = max(float(w @ squares) - cross * cross / total, 0.0)
+        r2 = float(rest @ rest)
+        if not restricted:
+            return ypp, total, yppp, w0 * w0 + r2
+        r3 = float((rest * rest) @ rest)
+        trace = total_rest + (w0 * total_rest - r2) / total
+        lead = (w0 * total_rest) ** 2 + 2 * w0 * w0 * r2 + r2 * r2
+        return ypp, trace, yppp, r2 - 2 * r3 / total + lead / total**2
 
     def loglik(self, t: Any, *, restricted: bool) -> Any:
         """Log-likelihood at t (scaled units in, the caller's units out)."""

@@ -7,6 +7,7 @@ inner product of two records is the weighted sum of their similarities in each v
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -31,15 +32,15 @@ class View:
 
     name: str
     weight: float
+    measured: bool  # whether the weight was tried on labelled reviews
     texts: Callable[[Record], Sequence[str]]  # word pairs never cross from one text to the next
-    meets_protocol: bool = True  # whether the protocol's words are looked up in this view
 
 
 VIEWS = (
-    View("title and abstract", 1.0, lambda r: (r.title, r.abstract)),
-    View("title", 0.1, lambda r: (r.title,)),
-    # The weight is the title's: no labelled review at hand has MeSH, so it is not measured.
-    View("MeSH", 0.1, lambda r: r.mesh),
+    View("title and abstract", 1.0, True, lambda r: (r.title, r.abstract)),
+    View("title", 0.1, True, lambda r: (r.title,)),
+    # The title's weight: the labelled reviews at hand carry no MeSH, so nothing better is known.
+    View("MeSH", 0.1, False, lambda r: r.mesh),
 )
 
 
@@ -49,9 +50,8 @@ class Features:
 
     matrix: Any  # sparse (n, m), float
     protocol: Any  # sparse (1, m), float; all zero where no word of the protocol is known
-    terms: tuple[str, ...]  # (m,) stemmed word or word pair
-    view_of: tuple[str, ...]  # (m,) name of the view
-    views: tuple[str, ...]  # names of the views that at least one record fills
+    terms: tuple[str, ...]  # (m,) stemmed word or word pair; a term has a column in each view
+    views: tuple[View, ...]  # those that at least one record fills
 
 
 def grams(texts: Iterable[str]) -> list[str]:
@@ -59,14 +59,27 @@ def grams(texts: Iterable[str]) -> list[str]:
 
     Accents are dropped and case is folded. Other scripts are kept as they are written, unstemmed.
     """
-    found: list[str] = []
+    return [gram for gram, _ in grams_as_written(texts)]
+
+
+def grams_as_written(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """As `grams`, each with the words before stemming."""
+    found: list[tuple[str, str]] = []
     for text in texts:
-        plain = unicodedata.normalize("NFKD", text.casefold())
-        bare = "".join(c for c in plain if not unicodedata.combining(c))
-        words = [stem(word) for word in _WORD.findall(bare)]
+        words = [(stem(word), word) for word in _WORD.findall(_bare(text))]
         found += words
-        found += [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
+        found += [
+            (f"{one[0]} {two[0]}", f"{one[1]} {two[1]}") for one, two in itertools.pairwise(words)
+        ]
     return found
+
+
+def _bare(text: str) -> str:
+    """The text in one case and without accents."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def features(
@@ -82,32 +95,29 @@ def features(
     protocol : str
         The words of the claim's protocol; may be empty.
     """
-    blocks, protocols, terms, view_of, filled = [], [], [], [], []
+    blocks, protocols, terms, filled = [], [], [], []
     for view in views:
         texts = [view.texts(record) for record in records]
         if not any(map(grams, texts)):
             continue
         counter = CountVectorizer(analyzer=grams, dtype=np.float64)
         counts = counter.fit_transform(texts)
-        asked = counter.transform([[protocol if view.meets_protocol else ""]])
+        asked = counter.transform([[protocol]])
         idf = _rarity(counts)
         length = _lengths(counts)
         mean_length = length[length > 0].mean()
         scale = np.sqrt(view.weight)
         blocks.append(scale * _weighted(counts, idf, mean_length))
         protocols.append(scale * _weighted(asked, idf, mean_length))
-        names = counter.get_feature_names_out().tolist()
-        terms += names
-        view_of += [view.name] * len(names)
-        filled.append(view.name)
+        terms += counter.get_feature_names_out().tolist()
+        filled.append(view)
     if not blocks:
         empty = sparse.csr_array((len(records), 0))
-        return Features(empty, sparse.csr_array((1, 0)), (), (), ())
+        return Features(empty, sparse.csr_array((1, 0)), (), ())
     return Features(
         sparse.csr_array(sparse.hstack(blocks)),
         sparse.csr_array(sparse.hstack(protocols)),
         tuple(terms),
-        tuple(view_of),
         tuple(filled),
     )
 
@@ -116,13 +126,10 @@ def _lengths(counts: Any) -> Any:
     return np.asarray(counts.sum(axis=1)).ravel()
 
 
-IDF="bm25"
 def _rarity(counts: Any) -> Any:
     """Inverse document frequency, always positive: ln(1 + (n - df + 1/2) / (df + 1/2))."""
     n = counts.shape[0]
     in_records = np.bincount(counts.indices, minlength=counts.shape[1])
-    if IDF=="sk": return np.log((1+n)/(1+in_records))+1
-    if IDF=="plain": return np.log(n/in_records)
     return np.log1p((n - in_records + 0.5) / (in_records + 0.5))
 
 

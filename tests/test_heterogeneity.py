@@ -1,0 +1,97 @@
+"""Intervals of tau2 and the prediction interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given as forall
+from pytest import approx
+from scipy import special
+
+from meta.errors import InputError, UnknownName
+from meta.heterogeneity import tau2_interval
+from meta.measures import given
+from tests.reference import models
+from tests.reference.metafor_cases import FILE, cases
+from tests.reference.univariate import judge
+from tests.test_tau2 import data
+
+BCG = given(models.YI, models.VI)
+
+
+@pytest.mark.parametrize(("kind", "tau2"), models.TAU2_CI)
+def test_intervals_of_tau2_reproduce_the_bcg_trials(kind, tau2):
+    found = tau2_interval(BCG, kind=kind, tau2=tau2)
+    assert found.tau2_ci == approx(models.TAU2_CI[kind, tau2], rel=1e-8)
+    assert found.tau_ci == approx(tuple(math.sqrt(t) for t in found.tau2_ci))
+
+
+def test_the_generalised_q_interval_agrees_as_far_as_the_reference_is_converged():
+    found = tau2_interval(BCG, kind="GENQ", tau2="GENQ", weights=1 / np.sqrt(BCG.vi))
+    assert found.tau2_ci == approx(models.GENQ_CI, rel=1e-4)
+
+
+@pytest.mark.shared
+def test_every_reference_case_of_an_interval_passes(shared):
+    verdicts = [(case.id, *judge(case)) for case in cases(FILE, function="confint.rma.uni")]
+    assert len(verdicts) > 200
+    assert [v for v in verdicts if v[1] == "failed"] == []
+    kinds = {v[2] for v in verdicts if v[1] == "differ"}
+    assert kinds <= {
+        "rational arithmetic: the reference tau2 is not at the optimum",
+        "Imhof's integral: the reference limits are not converged",
+        "tau2 is zero; the reference has about 1e-16",
+        "metafor's search for the upper limit ended at its ceiling",
+    }
+
+
+def q_at(y: np.ndarray, v: np.ndarray, t: float) -> float:
+    w = 1 / (v + t)
+    return float(w @ (y - w @ y / w.sum()) ** 2)
+
+
+@forall(sample=data())
+def test_q_at_the_limits_is_a_quantile_of_chi_squared(sample):
+    y, v = sample
+    found = tau2_interval(given(y, v))
+    for limit, tail in zip(found.tau2_ci, (0.025, 0.975), strict=True):
+        target = float(special.chdtri(len(y) - 1, tail))
+        if limit > 0:
+            assert q_at(y, v, limit) == approx(target, rel=1e-9)
+        else:
+            assert q_at(y, v, 0.0) <= target * (1 + 1e-12)
+
+
+@forall(sample=data(least=3))
+def test_generalised_q_with_inverse_variances_has_the_tails_it_claims(sample):
+    effects = given(*sample)
+    found = tau2_interval(effects, kind="GENQ", tau2="DL")
+    assert 0 <= found.tau2_ci[0] <= found.tau2_ci[1]
+
+
+@forall(sample=data(least=3))
+def test_profile_likelihood_limits_surround_the_estimate(sample):
+    found = tau2_interval(given(*sample), kind="PL", tau2="REML")
+    assert found.tau2_ci[0] <= found.tau2 <= found.tau2_ci[1]
+
+
+def test_the_empty_interval_is_named():
+    found = tau2_interval(given([0.1, 0.1001, 0.1002, 0.1], [0.05, 0.04, 0.06, 0.05]))
+    assert (found.tau2_ci, found.null) == ((0.0, 0.0), True)
+
+
+def test_one_study_has_no_interval():
+    found = tau2_interval(given([0.1], [0.05]))
+    assert all(math.isnan(limit) for limit in found.tau2_ci)
+
+
+def test_a_profile_needs_a_likelihood():
+    with pytest.raises(InputError, match="does not go with DL"):
+        tau2_interval(BCG, kind="PL", tau2="DL")
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(UnknownName, match="kind of tau2 interval"):
+        tau2_interval(BCG, kind="BT")
