@@ -45,7 +45,7 @@ class Session:
 
     def __init__(self, root: Path, quiet: bool) -> None:
         self.root = root
-        self.today = dt.date.today()
+        self.today = dt.datetime.now().astimezone().date()
         self.err = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self.out = Console(highlight=False, soft_wrap=True)
 
@@ -200,7 +200,9 @@ def pool(session: Session, claims: Sequence[str], as_json: bool) -> None:
         session.print_json([steps.pool_json(a) for row in rows for a in row.analyses])
         return
     for row in rows:
-        table = Table(title=row.claim.statement, title_justify="left", show_edge=False, pad_edge=False)
+        table = Table(
+            title=row.claim.statement, title_justify="left", show_edge=False, pad_edge=False
+        )
         for head, justify in (
             ("analysis", "left"),
             ("k", "right"),

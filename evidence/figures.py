@@ -1,4 +1,4 @@
-"""What a claim's forest plots show: its analyses as groups of rows, each row linked to its study."""
+"""What a claim's forest plots show: its analyses as groups of rows, linked to their studies."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def _rows(
     analysis: AnalysisResult, estimates: Sequence[Estimate], *, sensitivity: bool = False
 ) -> Iterator[Row]:
     weights: Sequence[float | None] = [None] * len(estimates)
-    role: Literal["primary", "sensitivity", "unpooled"] = "sensitivity" if sensitivity else "unpooled"
+    role: Literal["primary", "sensitivity", "unpooled"] = (
+        "sensitivity" if sensitivity else "unpooled"
+    )
     if analysis.result is not None and not sensitivity:
         role = "primary"
         weights = [float(w) for w in analysis.result.weights]
@@ -149,7 +151,9 @@ def _beside_published(row: EvidenceRow, published: Sequence[PublishedResult]) ->
         )
     )
     mixed = replace(
-        measure_named("SMD"), key="Effect", label="Standardised effect, measured as each source does"
+        measure_named("SMD"),
+        key="Effect",
+        label="Standardised effect, measured as each source does",
     )
     return Picture(
         name="forest-published",

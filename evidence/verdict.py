@@ -57,7 +57,7 @@ class _Reading:
 def _read(claim: Claim, ci: tuple[float, float], limit: float) -> _Reading:
     sign = 1.0 if claim.plan.supports == "positive" else -1.0
     low, high = sorted((sign * ci[0], sign * ci[1]))
-    return _Reading(beyond=low > limit, opposite=high < 0, short=0 < limit and high < limit)
+    return _Reading(beyond=low > limit, opposite=high < 0, short=limit > 0 and high < limit)
 
 
 def _by_interval(
@@ -77,7 +77,8 @@ def _by_interval(
         return Verdict(
             "against",
             "Too small to matter",
-            sentence + f" The interval stays below the smallest effect of interest ({show(limit)}).",
+            sentence
+            + f" The interval stays below the smallest effect of interest ({show(limit)}).",
             tuple(caveats),
         )
     if not reading.beyond:
@@ -86,7 +87,11 @@ def _by_interval(
             "Uncertain: the interval includes " + ("no effect" if not limit else "trivial effects"),
             sentence
             + " The interval includes "
-            + ("no effect." if not limit else f"effects below the smallest of interest ({show(limit)})."),
+            + (
+                "no effect."
+                if not limit
+                else f"effects below the smallest of interest ({show(limit)})."
+            ),
             tuple(caveats),
         )
     fragile = [
@@ -170,9 +175,8 @@ def _not_testable(
         sentence += " " + votes
     others = [a.plan.title for a in analyses if a is not primary and a.estimates]
     if others:
-        sentence += (
-            f" Numbers exist for other questions ({'; '.join(others)}), which do not answer this one."
-        )
+        named = "; ".join(others)
+        sentence += f" Numbers exist for other questions ({named}), which do not answer this one."
     return Verdict("not testable", "Not testable: no poolable effect", sentence, tuple(caveats))
 
 
@@ -220,8 +224,8 @@ def _caveats(
             f"{silent} {_plural(silent, 'study', 'studies')} of this question "
             f"{_plural(silent, 'is', 'are')} known without usable numbers; "
             f"{d.not_significant} of the results listed were reported as not significant. Numbers "
-            "that are printed mainly when significant make a pooled effect too large: what is shown "
-            "likely overestimates."
+            "that are printed mainly when significant make a pooled effect too large: what is "
+            "shown likely overestimates."
         )
     said += [f"Missing: {text}" for text in claim.plan.missing]
     result = primary.result
@@ -230,7 +234,9 @@ def _caveats(
         if low < result.effects.measure.null < high and not (
             result.ci[0] < result.effects.measure.null < result.ci[1]
         ):
-            said.append("The prediction interval includes no effect: a new study may well find none.")
+            said.append(
+                "The prediction interval includes no effect: a new study may well find none."
+            )
     uncontrolled = [
         a.plan.title for a in analyses if a.plan.design == "pre-post, one arm" and a.estimates
     ]
@@ -265,12 +271,13 @@ def _numbers(result: PooledEffect) -> str:
     )
     if result.prediction is not None:
         to = result.effects.measure.natural
-        text += f"; prediction interval {show(to(result.prediction[0]))} to {show(to(result.prediction[1]))}"
+        low, high = (show(to(bound)) for bound in result.prediction)
+        text += f"; prediction interval {low} to {high}"
     return text + ")"
 
 
 def _lower_first(label: str) -> str:
-    """"Standardised mean difference" inside a sentence, but "SMD" as it is."""
+    """ "Standardised mean difference" inside a sentence, but "SMD" as it is."""
     return label[0].lower() + label[1:] if label[1:2].islower() else label
 
 

@@ -198,11 +198,15 @@ def prediction_interval(
         if fitted.k < 3:
             return None, None, "none: fewer than three studies"
         df: int | None = fitted.k - 2
-        label = f"Higgins-Thompson-Spiegelhalter, t with {df} degrees of freedom"
+        label = f"Higgins-Thompson-Spiegelhalter, t with {_degrees(df)}"
     else:
         df = fitted.df_of(test)
-        label = "normal" if df is None else f"t with {df} degrees of freedom"
+        label = "normal" if df is None else f"t with {_degrees(df)}"
     se2 = float(fitted.vb[0, 0]) * fitted.scale_of(test)
     half = quantile(level, df) * math.sqrt(se2 + fitted.tau2.value)
     mid = float(fitted.beta[0])
     return (mid - half, mid + half), None if df is None else float(df), label
+
+
+def _degrees(df: int) -> str:
+    return f"{df} degree{'' if df == 1 else 's'} of freedom"

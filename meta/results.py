@@ -106,7 +106,8 @@ class PooledEffect:
         low, high = self.tau2_ci
         line = f"Q = {show(self.q)} (df = {self.q_df}), {show_p(self.q_p)}; I² = {self.i2:.0%}"
         if self.model == "random":
-            line += f"; τ² = {show(self.tau2, 3)} ({self.level:.0%} CI {show(low, 3)} to {show(high, 3)})"
+            tau2, bounds = show(self.tau2, 3), f"{show(low, 3)} to {show(high, 3)}"
+            line += f"; τ² = {tau2} ({self.level:.0%} CI {bounds})"
         return line
 
     def rows(self) -> list[dict[str, Any]]:

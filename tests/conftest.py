@@ -30,5 +30,7 @@ def shared() -> Path:
     """Reference material that only developers and CI have beside the project."""
     folder = ROOT.parent / "shared"
     if not (folder / "README.md").is_file():
-        pytest.skip("the reference material is not beside this checkout (developers and CI have it)")
+        pytest.skip(
+            "the reference material is not beside this checkout (developers and CI have it)"
+        )
     return folder

@@ -7,7 +7,9 @@ from evidence.model import EffectRow
 from tests.rows import a_row
 
 
-def vote(study: int, direction: str, significant: str = "unknown", role: str = "primary") -> EffectRow:
+def vote(
+    study: int, direction: str, significant: str = "unknown", role: str = "primary"
+) -> EffectRow:
     return a_row(
         f"Novak{study}_1",
         study_id=f"Novak{study}",

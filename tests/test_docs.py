@@ -62,8 +62,6 @@ def test_the_plan_of_the_house_names_every_module_of_the_packages() -> None:
         if not p.name.startswith("__") and (p.is_dir() or p.suffix == ".py")
     ]
     missing = [
-        p.relative_to(ROOT).as_posix()
-        for p in rooms
-        if p.relative_to(ROOT).as_posix() not in plan
+        p.relative_to(ROOT).as_posix() for p in rooms if p.relative_to(ROOT).as_posix() not in plan
     ]
     assert missing == []

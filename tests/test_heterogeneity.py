@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given as forall
-from pytest import approx
 from scipy import special
 
 from meta.errors import InputError, UnknownName
@@ -24,13 +23,13 @@ BCG = given(models.YI, models.VI)
 @pytest.mark.parametrize(("kind", "tau2"), models.TAU2_CI)
 def test_intervals_of_tau2_reproduce_the_bcg_trials(kind, tau2):
     found = tau2_interval(BCG, kind=kind, tau2=tau2)
-    assert found.tau2_ci == approx(models.TAU2_CI[kind, tau2], rel=1e-8)
-    assert found.tau_ci == approx(tuple(math.sqrt(t) for t in found.tau2_ci))
+    assert found.tau2_ci == pytest.approx(models.TAU2_CI[kind, tau2], rel=1e-8)
+    assert found.tau_ci == pytest.approx(tuple(math.sqrt(t) for t in found.tau2_ci))
 
 
 def test_the_generalised_q_interval_agrees_as_far_as_the_reference_is_converged():
     found = tau2_interval(BCG, kind="GENQ", tau2="GENQ", weights=1 / np.sqrt(BCG.vi))
-    assert found.tau2_ci == approx(models.GENQ_CI, rel=1e-4)
+    assert found.tau2_ci == pytest.approx(models.GENQ_CI, rel=1e-4)
 
 
 @pytest.mark.shared
@@ -59,7 +58,7 @@ def test_q_at_the_limits_is_a_quantile_of_chi_squared(sample):
     for limit, tail in zip(found.tau2_ci, (0.025, 0.975), strict=True):
         target = float(special.chdtri(len(y) - 1, tail))
         if limit > 0:
-            assert q_at(y, v, limit) == approx(target, rel=1e-9)
+            assert q_at(y, v, limit) == pytest.approx(target, rel=1e-9)
         else:
             assert q_at(y, v, 0.0) <= target * (1 + 1e-12)
 

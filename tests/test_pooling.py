@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
-from pytest import approx
 from statsmodels.stats.meta_analysis import combine_effects
 
 from meta.errors import InputError, UnknownName
@@ -31,13 +30,13 @@ def pooled_by(method: str, effects: Effects = BCG, **choices):
 @pytest.mark.parametrize("method", models.TAU2)
 def test_pooled_effects_reproduce_the_bcg_trials(method):
     found = pooled_by(method, ci="Wald")
-    assert (found.estimate, found.se) == approx(models.TAU2[method][2:], rel=1e-9)
+    assert (found.estimate, found.se) == pytest.approx(models.TAU2[method][2:], rel=1e-9)
 
 
 def test_the_common_effect_reproduces_the_bcg_trials():
     found = pool(BCG, model="common")
     got = (found.estimate, found.se, found.q, found.q_p, 100 * found.i2, found.h2)
-    assert got == approx(models.COMMON, rel=1e-11)
+    assert got == pytest.approx(models.COMMON, rel=1e-11)
     assert (found.ci_method, found.tau2, found.prediction) == ("Wald", 0, None)
 
 
@@ -45,7 +44,7 @@ def test_the_common_effect_reproduces_the_bcg_trials():
 def test_intervals_reproduce_the_bcg_trials(ci):
     found = pool(BCG, ci=ci, prediction="metafor")
     got = (found.se, found.statistic, found.p, *found.ci, *found.prediction)
-    assert got == approx(models.INTERVALS[ci], rel=1e-8)
+    assert got == pytest.approx(models.INTERVALS[ci], rel=1e-8)
 
 
 @pytest.mark.shared
@@ -65,7 +64,7 @@ def test_the_default_is_knapp_hartung_with_both_intervals_in_the_result():
     assert found.ci_method == "Knapp-Hartung"
     assert found.ci_reason == "13 studies and tau² above zero"
     assert found.ci == found.knapp_hartung_ci
-    assert found.wald_ci == approx(models.INTERVALS["Wald"][3:5], rel=1e-8)
+    assert found.wald_ci == pytest.approx(models.INTERVALS["Wald"][3:5], rel=1e-8)
     assert found.df == 12
 
 
@@ -134,18 +133,18 @@ def test_the_default_prediction_interval_has_k_minus_2_degrees_of_freedom():
     assert found.prediction_method.endswith("t with 11 degrees of freedom")
     half = 2.200985160082949 * math.sqrt(found.se**2 + found.tau2)  # t quantile, 11 df
     low, high = found.prediction
-    assert (low, high) == approx((found.estimate - half, found.estimate + half), rel=1e-10)
+    assert (low, high) == pytest.approx((found.estimate - half, found.estimate + half), rel=1e-10)
 
 
 def test_several_optima_are_reported():
     effects = given(models.DOMINATED_YI, models.DOMINATED_VI)
     found = pool(effects, ci="Wald")
     got = (found.tau2, found.tau2_se, found.estimate, found.se)
-    assert got == approx(models.DOMINATED, rel=1e-8)
+    assert got == pytest.approx(models.DOMINATED, rel=1e-8)
     assert found.notes == ()
     found = pool(effects, tau2="ML", ci="Wald")
     got = (found.tau2, found.tau2_se, found.estimate, found.se)
-    assert got == approx(models.DOMINATED_ML, rel=1e-8)
+    assert got == pytest.approx(models.DOMINATED_ML, rel=1e-8)
     assert found.notes == ("the likelihood has 2 local maxima in tau2; the highest is used",)
 
 
@@ -159,16 +158,16 @@ def test_studies_closer_than_chance_are_noted():
 def test_statsmodels_agrees_where_tau2_is_positive(method, name):
     theirs = combine_effects(BCG.yi, BCG.vi, method_re=name, atol=1e-14)
     ours = pool(BCG, tau2=method, ci="Knapp-Hartung")
-    assert theirs.tau2 == approx(ours.tau2, rel=1e-8)
-    assert theirs.mean_effect_re == approx(ours.estimate, rel=1e-9)
-    assert theirs.sd_eff_w_re_hksj == approx(ours.se, rel=1e-8)
+    assert theirs.tau2 == pytest.approx(ours.tau2, rel=1e-8)
+    assert theirs.mean_effect_re == pytest.approx(ours.estimate, rel=1e-9)
+    assert theirs.sd_eff_w_re_hksj == pytest.approx(ours.se, rel=1e-8)
 
 
 @forall(sample=data(least=1), method=st.sampled_from(sorted(TAU2)))
 def test_weights_sum_to_one_and_the_mean_lies_among_the_effects(sample, method):
     effects = given(*sample)
     found = pooled_by(method, effects)
-    assert float(found.weights.sum()) == approx(1)
+    assert float(found.weights.sum()) == pytest.approx(1)
     slack = 1e-9 * (1 + np.abs(effects.yi).max())
     assert effects.yi.min() - slack <= found.estimate <= effects.yi.max() + slack
 
@@ -177,17 +176,17 @@ def test_weights_sum_to_one_and_the_mean_lies_among_the_effects(sample, method):
 def test_the_pooled_effect_moves_with_the_effects(sample, shift):
     y, v = sample
     one, other = pool(given(y, v), ci="Wald"), pool(given(y + shift, v), ci="Wald")
-    assert other.estimate == approx(one.estimate + shift, rel=1e-6, abs=1e-7)
-    assert other.se == approx(one.se, rel=1e-6)
+    assert other.estimate == pytest.approx(one.estimate + shift, rel=1e-6, abs=1e-7)
+    assert other.se == pytest.approx(one.se, rel=1e-6)
 
 
 @forall(sample=data(), scale=st.sampled_from([1e-3, 0.5, 100.0]))
 def test_the_pooled_effect_scales_with_the_unit(sample, scale):
     y, v = sample
     one, other = pool(given(y, v), ci="Wald"), pool(given(y * scale, v * scale**2), ci="Wald")
-    assert other.estimate == approx(one.estimate * scale, rel=1e-6, abs=1e-8 * scale)
-    assert other.se == approx(one.se * scale, rel=1e-6)
-    assert other.i2 == approx(one.i2, abs=1e-7)
+    assert other.estimate == pytest.approx(one.estimate * scale, rel=1e-6, abs=1e-8 * scale)
+    assert other.se == pytest.approx(one.se * scale, rel=1e-6)
+    assert other.i2 == pytest.approx(one.i2, abs=1e-7)
 
 
 @forall(sample=data(least=3), ci=st.sampled_from(["Wald", "t", "Knapp-Hartung", "ad hoc"]))
@@ -203,10 +202,10 @@ def test_a_higher_level_gives_an_interval_around_the_lower_one(sample, ci):
 def test_the_ad_hoc_interval_is_never_shorter_than_the_two_it_guards(sample):
     effects = given(*sample)
     widths = {ci: np.ptp(pool(effects, ci=ci).ci) for ci in ("t", "Knapp-Hartung", "ad hoc")}
-    assert widths["ad hoc"] == approx(max(widths["t"], widths["Knapp-Hartung"]))
+    assert widths["ad hoc"] == pytest.approx(max(widths["t"], widths["Knapp-Hartung"]))
 
 
 def test_far_p_values_keep_their_digits():
     found = pool(given([1.0, 1.05], [0.005, 0.005]), model="common")
-    assert found.statistic == approx(20.5)  # where 2 (1 - cdf) would be zero
-    assert found.p == approx(math.erfc(20.5 / math.sqrt(2)), rel=1e-9)
+    assert found.statistic == pytest.approx(20.5)  # where 2 (1 - cdf) would be zero
+    assert found.p == pytest.approx(math.erfc(20.5 / math.sqrt(2)), rel=1e-9)

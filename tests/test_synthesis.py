@@ -52,7 +52,9 @@ def test_three_studies_are_pooled_and_the_reason_names_the_choices() -> None:
     assert result.result is not None
     assert result.result.effects.k == 3
     assert result.reason.startswith("pooled: random effects, REML, Knapp-Hartung")
-    assert [e.row.effect_id for e in result.estimates] == [f"Novak{y}_1" for y in (2000, 2001, 2002)]
+    assert [e.row.effect_id for e in result.estimates] == [
+        f"Novak{y}_1" for y in (2000, 2001, 2002)
+    ]
 
 
 def test_two_studies_stand_side_by_side_and_their_pool_is_a_note() -> None:
@@ -102,8 +104,9 @@ def test_two_rows_on_the_same_people_in_one_pool_are_an_error() -> None:
     rows = [trial(0), trial(1, dependent_with=("Novak2000_1",)), trial(2)]
     with pytest.raises(SchemaError, match="count the same people twice") as fault:
         one(rows)
-    assert fault.value.places == ("extracted/a-claim/effects.csv:3  Novak2001_1 shares people with "
-                                  "Novak2000_1",)
+    assert fault.value.places == (
+        "extracted/a-claim/effects.csv:3  Novak2001_1 shares people with Novak2000_1",
+    )
 
 
 def test_two_rows_of_one_study_get_labels_of_their_own() -> None:
@@ -129,9 +132,7 @@ def test_a_stated_correlation_goes_before_the_assumed_one() -> None:
 
 
 def test_without_any_correlation_the_plan_is_asked_for_one() -> None:
-    plan = walks(
-        measure="SMCR", design="pre-post, one arm", decides=False, outcome_group="mood"
-    )
+    plan = walks(measure="SMCR", design="pre-post, one arm", decides=False, outcome_group="mood")
     with pytest.raises(SchemaError, match="needs a pre-post correlation") as fault:
         one([before_after(0)], plan)
     assert "outcome = 'mood'" in fault.value.remedy
@@ -151,9 +152,7 @@ def test_change_and_raw_standardised_effects_meet_only_by_r(r: float) -> None:
     raw = one([row], plan).estimates[0]
     change = one(
         [row],
-        walks(
-            measure="SMCC", design="pre-post, one arm", decides=False, standardiser="change SD"
-        ),
+        walks(measure="SMCC", design="pre-post, one arm", decides=False, standardiser="change SD"),
     ).estimates[0]
     assert raw.yi == pytest.approx(change.yi * math.sqrt(2 * (1 - r)))
     assert raw.vi == pytest.approx(change.vi * 2 * (1 - r))
@@ -166,8 +165,16 @@ def test_an_analysis_that_must_not_pool_does_not() -> None:
 
 
 def test_planned_sensitivity_analyses_are_run_once_each() -> None:
-    kinds = ["leave-one-out", "all-rows", "common-effect", "tau2-dl", "tau2-pm", "wald",
-             "fully-reported", "heteroscedastic-variance"]
+    kinds = [
+        "leave-one-out",
+        "all-rows",
+        "common-effect",
+        "tau2-dl",
+        "tau2-pm",
+        "wald",
+        "fully-reported",
+        "heteroscedastic-variance",
+    ]
     rows = [trial(n, 0.3 * n) for n in range(4)] + [trial(7, role="sensitivity", tier="C")]
     result = one(rows, walks(sensitivity=kinds))
     names = [s.name for s in result.sensitivities]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pytest import approx
 from scipy import special
 
 from meta.errors import InputError, UnknownName
@@ -47,8 +46,8 @@ def data(draw, least: int = 2, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
 def test_each_estimator_reproduces_the_bcg_trials(method):
     found = estimate(Problem(YI, VI), method, weights_for(method, VI))
     tau2, se, *_ = models.TAU2[method]
-    assert found.value == approx(tau2, rel=1e-9)
-    assert found.se == approx(se, rel=1e-9)
+    assert found.value == pytest.approx(tau2, rel=1e-9)
+    assert found.se == pytest.approx(se, rel=1e-9)
 
 
 def test_every_estimator_has_a_literal_value():
@@ -57,7 +56,7 @@ def test_every_estimator_has_a_literal_value():
 
 def test_iterated_dersimonian_laird_reproduces_its_value():
     found = estimate(Problem(np.array(models.DLIT_YI), np.array(models.DLIT_VI)), "DLIT")
-    assert (found.value, found.se) == approx(models.DLIT, rel=1e-9)
+    assert (found.value, found.se) == pytest.approx(models.DLIT, rel=1e-9)
 
 
 def test_an_unknown_estimator_lists_the_known_ones():
@@ -97,7 +96,9 @@ def test_a_shift_of_all_effects_changes_nothing(method, sample, shift):
     y, v = sample
     moved = (y + shift) - shift  # the rounding that the shift costs before we see the numbers
     assume(np.array_equal(moved, y) or shift != 1e3)
-    assert tau2_of(y + shift, v, method) == approx(tau2_of(moved, v, method), rel=1e-6, abs=1e-9)
+    assert tau2_of(y + shift, v, method) == pytest.approx(
+        tau2_of(moved, v, method), rel=1e-6, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("method", TAU2)
@@ -106,7 +107,7 @@ def test_tau2_scales_with_the_square_of_the_unit(method, sample, scale):
     y, v = sample
     tau2 = tau2_of(y, v, method)
     scaled = tau2_of(y * scale, v * scale**2, method) / scale**2
-    assert scaled == approx(tau2, rel=1e-7, abs=1e-9 * float(np.median(v)))
+    assert scaled == pytest.approx(tau2, rel=1e-7, abs=1e-9 * float(np.median(v)))
 
 
 @pytest.mark.parametrize("method", TAU2)
@@ -115,7 +116,7 @@ def test_the_order_of_studies_does_not_matter(method, sample, seed):
     y, v = sample
     at = np.random.default_rng(seed).permutation(len(y))
     expected = tau2_of(y, v, method)
-    assert tau2_of(y[at], v[at], method) == approx(expected, rel=1e-8, abs=1e-10)
+    assert tau2_of(y[at], v[at], method) == pytest.approx(expected, rel=1e-8, abs=1e-10)
 
 
 @given(sample=data())
@@ -127,7 +128,7 @@ def test_paule_mandel_makes_q_equal_to_its_degrees_of_freedom(sample):
     if tau2 == 0:
         assert q <= (len(y) - 1) * (1 + 1e-12)
     else:
-        assert q == approx(len(y) - 1, rel=1e-9)
+        assert q == pytest.approx(len(y) - 1, rel=1e-9)
 
 
 def restricted_loglik(y: np.ndarray, v: np.ndarray, t: float) -> float:
@@ -168,10 +169,10 @@ def test_a_likelihood_with_two_maxima_gives_the_higher_and_says_so():
     y, v = np.array(models.DOMINATED_YI), np.array(models.DOMINATED_VI)
     found = estimate(Problem(y, v), "ML")
     assert (found.n_optima, found.boundary) == (2, False)
-    assert (found.value, found.se) == approx(models.DOMINATED_ML[:2], rel=1e-8)
+    assert (found.value, found.se) == pytest.approx(models.DOMINATED_ML[:2], rel=1e-8)
     restricted = estimate(Problem(y, v), "REML")
     assert restricted.n_optima == 1
-    assert (restricted.value, restricted.se) == approx(models.DOMINATED[:2], rel=1e-8)
+    assert (restricted.value, restricted.se) == pytest.approx(models.DOMINATED[:2], rel=1e-8)
 
 
 @given(sample=data(most=6), tiny=st.floats(-10, -3))
@@ -194,7 +195,7 @@ def test_the_number_of_maxima_agrees_with_a_fine_scan(sample, tiny):
 def test_an_offset_of_a_million_costs_nothing(method):
     y = np.array([0.125, 0.375, 0.25, 0.75])  # exact after the shift too
     v = np.array([0.01, 0.02, 0.015, 0.03])
-    assert tau2_of(y + 1e6, v, method) == approx(tau2_of(y, v, method), rel=1e-12)
+    assert tau2_of(y + 1e6, v, method) == pytest.approx(tau2_of(y, v, method), rel=1e-12)
 
 
 @pytest.mark.parametrize("method", TAU2)
@@ -205,7 +206,7 @@ def test_variances_from_1e_minus_12_to_1e12_are_no_trouble(method):
     assert 0 <= found.value < math.inf
     if method in ("PM", "EB", "SJIT"):
         w = 1 / (v + found.value)
-        assert float(w @ (y - w @ y / w.sum()) ** 2) == approx(5, rel=1e-9)
+        assert float(w @ (y - w @ y / w.sum()) ** 2) == pytest.approx(5, rel=1e-9)
 
 
 def test_dersimonian_laird_is_exact_next_to_a_dominating_study():
@@ -216,7 +217,7 @@ def test_dersimonian_laird_is_exact_next_to_a_dominating_study():
     mean = sum(a * b for a, b in zip(w, exact_y, strict=True)) / total
     q = sum(a * (b - mean) ** 2 for a, b in zip(w, exact_y, strict=True))
     trace = total - sum(a * a for a in w) / total
-    assert tau2_of(y, v, "DL") == approx(float((q - 4) / trace), rel=1e-13)
+    assert tau2_of(y, v, "DL") == pytest.approx(float((q - 4) / trace), rel=1e-13)
 
 
 def test_moderators_that_repeat_each_other_are_refused():
@@ -228,7 +229,7 @@ def test_moderators_that_repeat_each_other_are_refused():
 def test_the_general_design_agrees_with_the_plain_mean():
     ones = np.ones((13, 1))
     for method in TAU2:
-        assert tau2_of(YI, VI, method, ones) == approx(tau2_of(YI, VI, method), rel=1e-11)
+        assert tau2_of(YI, VI, method, ones) == pytest.approx(tau2_of(YI, VI, method), rel=1e-11)
 
 
 def test_the_tail_of_a_quadratic_form_is_chi_squared_for_equal_products():
@@ -237,7 +238,7 @@ def test_the_tail_of_a_quadratic_form_is_chi_squared_for_equal_products():
         for q in (1e-4, 0.01, 0.5, 1.0, 1.1, 2.0, 30.0):
             tail = upper_tail(q * (k - 1), np.ones(k), basis)
             exact = float(special.chdtrc(k - 1, q * (k - 1)))
-            assert tail == approx(exact, rel=1e-11, abs=1e-300)
+            assert tail == pytest.approx(exact, rel=1e-11, abs=1e-300)
 
 
 def test_the_tail_of_a_quadratic_form_agrees_with_simulation():
@@ -249,4 +250,6 @@ def test_the_tail_of_a_quadratic_form_agrees_with_simulation():
     drawn = (z**2).sum(1) - ((z @ basis) ** 2).sum(1)
     for q in (0.5, 3.0, 15.0):
         share = float((drawn >= q).mean())
-        assert upper_tail(q, products, basis) == approx(share, abs=4 * math.sqrt(0.25 / 400_000))
+        assert upper_tail(q, products, basis) == pytest.approx(
+            share, abs=4 * math.sqrt(0.25 / 400_000)
+        )

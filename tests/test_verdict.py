@@ -79,7 +79,9 @@ def test_missing_results_keep_a_significant_pool_uncertain_and_say_overestimates
     assert said.level == "uncertain"
     assert "3 studies of the same question give no usable number against 3 that do" in said.sentence
     assert "likely overestimates" in said.sentence
-    assert any("3 of the results listed were reported as not significant" in c for c in said.caveats)
+    assert any(
+        "3 of the results listed were reported as not significant" in c for c in said.caveats
+    )
     few = verdict(rows[:-1])
     assert few.level == "supported"
     assert any("likely overestimates" in c for c in few.caveats)

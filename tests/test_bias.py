@@ -1,0 +1,218 @@
+"""Small-study effects: values of metafor, the warning below ten studies, laws."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given as forall
+from hypothesis import strategies as st
+from pytest import approx
+
+from meta.bias import (
+    SmallSampleWarning,
+    egger,
+    excess_significance,
+    fail_safe_n,
+    henmi_copas,
+    pet_peese,
+    rank_test,
+    regression_test,
+    trim_and_fill,
+)
+from meta.errors import InputError, UnknownName
+from meta.measures import given
+from meta.pooling import pool
+from tests.reference import models
+from tests.reference.metafor_cases import FILE, cases
+from tests.reference.univariate import judge
+from tests.test_tau2 import data
+
+BCG = given(models.YI, models.VI)
+FEW = given([0.1, 0.3, 0.5, 0.2], [0.01, 0.05, 0.2, 0.1])
+ALL = {
+    "regression_test": regression_test,
+    "egger": egger,
+    "rank_test": rank_test,
+    "pet_peese": pet_peese,
+    "trim_and_fill": trim_and_fill,
+    "fail_safe_n": fail_safe_n,
+    "excess_significance": excess_significance,
+    "henmi_copas": henmi_copas,
+}
+
+
+@pytest.mark.parametrize("key", models.ASYMMETRY)
+def test_regression_tests_reproduce_the_bcg_trials(key):
+    model, predictor, test = key
+    choice = {"model": "multiplicative"} if model == "lm" else {"model": "random", "test": test}
+    found = regression_test(BCG, predictor=predictor, n=models.PEOPLE, **choice)
+    got = (found.statistic, found.p, found.limit, *found.limit_ci)
+    assert got == approx(models.ASYMMETRY[key], rel=1e-6, nan_ok=True)
+
+
+def test_the_rank_test_reproduces_the_bcg_trials():
+    found = rank_test(BCG)
+    assert (found.tau, found.p) == approx(models.RANK, rel=1e-10)
+    assert found.exact
+
+
+@pytest.mark.parametrize("estimator", models.TRIM_AND_FILL)
+def test_trim_and_fill_reproduces_the_bcg_trials(estimator):
+    k0, k0_se, side, estimate, se = models.TRIM_AND_FILL[estimator]
+    found = trim_and_fill(BCG, estimator=estimator, ci="Wald")
+    assert (found.k0, found.side) == (k0, side)
+    assert found.k0_se == approx(k0_se, rel=1e-9)
+    assert (found.filled.estimate, found.filled.se) == approx((estimate, se), rel=1e-7)
+
+
+def test_fail_safe_numbers_reproduce_the_bcg_trials():
+    expected = models.FAIL_SAFE
+    rosenthal, rosenberg = fail_safe_n(BCG), fail_safe_n(BCG, "Rosenberg")
+    assert (rosenthal.n, rosenberg.n) == (expected["rosenthal"], expected["rosenberg"])
+    assert rosenthal.p == approx(expected["rosenthal_pval"], rel=1e-9)
+    assert rosenberg.p == approx(expected["rosenberg_pval"], rel=1e-9)
+    for weighted, key in ((False, "orwin"), (True, "orwin_weighted")):
+        orwin = fail_safe_n(BCG, "Orwin", weighted=weighted)
+        assert orwin.n == expected[key]
+        assert orwin.target == approx(expected[f"{key}_target"])
+
+
+def test_excess_significance_reproduces_the_bcg_trials():
+    found, expected = excess_significance(BCG), models.EXCESS
+    assert found.observed == expected["O"]
+    got = (found.expected, found.ratio, found.chi2_p, found.binomial_p, found.theta)
+    keys = ("E", "OEratio", "chi2_pval", "binom_pval", "theta")
+    assert got == approx(tuple(expected[key] for key in keys), rel=1e-8)
+    assert found.power == approx(np.array(expected["power"]), rel=1e-8)
+
+
+def test_henmi_and_copas_agree_as_far_as_the_reference_is_converged():
+    found = henmi_copas(BCG)
+    estimate, se, low, high = models.HENMI_COPAS
+    assert (found.estimate, found.se) == approx((estimate, se), rel=1e-10)
+    assert found.ci == approx((low, high), abs=2e-4 * se)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("function", ["regtest", "ranktest", "trimfill", "fsn", "hc", "tes"])
+def test_every_reference_case_of_small_study_effects_passes(shared, function):
+    verdicts = [(case.id, *judge(case)) for case in cases(FILE, function=function)]
+    assert len(verdicts) >= 33
+    assert [v for v in verdicts if v[1] == "failed"] == []
+    assert {v[2] for v in verdicts if v[1] == "differ"} <= {
+        "quadrature: the reference's critical value is not converged"
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_below_ten_studies_each_method_warns_and_notes_it(name):
+    with pytest.warns(SmallSampleWarning, match="4 studies: .* unreliable below 10") as caught:
+        found = ALL[name](FEW)
+    assert len(caught) == 1
+    assert found.notes == (str(caught[0].message),)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_from_ten_studies_on_no_method_warns(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ALL[name](BCG).notes == ()
+
+
+def test_egger_is_a_weighted_regression_with_a_scale():
+    x = sm.add_constant(np.sqrt(BCG.vi))
+    theirs = sm.WLS(BCG.yi, x, weights=1 / BCG.vi).fit()
+    ours = egger(BCG)
+    assert ours.name == "Egger"
+    assert (ours.slope, ours.slope_se) == approx((theirs.params[1], theirs.bse[1]), rel=1e-9)
+    assert ours.p == approx(theirs.pvalues[1], rel=1e-9)
+    assert ours.limit_ci == approx(tuple(theirs.conf_int()[0]), rel=1e-9)
+
+
+def test_egger_finds_a_slope_that_was_put_there():
+    se = np.linspace(0.05, 0.6, 12)
+    noise = np.array([1, -1] * 6) * 0.05 * se
+    found = egger(given(0.2 + 1.5 * se + noise, se**2))
+    assert found.slope == approx(1.5, abs=0.05)
+    assert found.limit == approx(0.2, abs=0.01)
+    assert found.p < 1e-10
+
+
+def test_equal_precision_leaves_no_slope_to_test():
+    with pytest.raises(InputError, match="all studies have the same standard error"):
+        egger(given(models.YI, [0.1] * 13))
+
+
+def test_sample_sizes_are_asked_for_and_checked():
+    with pytest.raises(InputError, match="predictor 'ninv' needs sample sizes"):
+        regression_test(BCG, predictor="ninv")
+    with pytest.raises(InputError, match="sample sizes must be positive") as caught:
+        regression_test(BCG, predictor="ni", n=[0, *models.PEOPLE[1:]])
+    assert caught.value.places == ("study 1: n = 0.0",)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: regression_test(BCG, predictor="se"), "there is no predictor 'se'"),
+        (lambda: trim_and_fill(BCG, estimator="S0"), "there is no estimator of missing studies"),
+        (lambda: trim_and_fill(BCG, side="up"), "there is no side 'up'"),
+        (lambda: fail_safe_n(BCG, "Rosental"), "there is no fail-safe N 'Rosental'"),
+        (lambda: fail_safe_n(BCG, "Orwin", target=0.2), "is not between no effect and the mean"),
+    ],
+)
+def test_choices_that_do_not_exist_are_refused(call, message):
+    with pytest.raises((UnknownName, InputError), match=message):
+        call()
+
+
+def test_pet_peese_takes_the_variance_only_where_pet_finds_an_effect():
+    se = np.linspace(0.05, 0.6, 12)
+    wiggle = np.array([1, -1, -1, 1] * 3) * 0.3 * se
+    none = pet_peese(given(1.5 * se + wiggle, se**2))
+    some = pet_peese(given(1 + 0.5 * se**2 + wiggle, se**2))
+    assert (none.chosen, some.chosen) == ("PET", "PEESE")
+    assert none.estimate == none.pet.limit
+    assert some.estimate == some.peese.limit
+
+
+@forall(sample=data(least=10, most=14), estimator=st.sampled_from(["L0", "R0"]))
+def test_trim_and_fill_fills_mirror_images(sample, estimator):
+    effects = given(*sample)
+    one = trim_and_fill(effects, estimator=estimator, side="left", ci="Wald")
+    mirrored = given(-effects.yi, effects.vi)
+    other = trim_and_fill(mirrored, estimator=estimator, side="right", ci="Wald")
+    assert other.k0 == one.k0
+    assert other.filled.estimate == approx(-one.filled.estimate, abs=1e-8)
+    assert one.filled.effects.k == effects.k + one.k0
+    assert one.filled.effects.study[: effects.k] == effects.study
+    filled = one.filled.effects.yi[effects.k :]
+    assert len(filled) == 0 or filled.max() <= effects.yi.max()
+
+
+def test_symmetric_effects_need_no_filling():
+    y = np.array([-3, -2, -1, -0.5, -0.1, 0.1, 0.5, 1, 2, 3])
+    found = trim_and_fill(given(y, np.full(10, 0.2)), side="left", estimator="L0")
+    assert found.k0 == 0
+    assert found.filled.estimate == found.observed.estimate
+
+
+@forall(sample=data(least=10, most=14))
+def test_henmi_and_copas_is_wider_than_the_interval_without_heterogeneity(sample):
+    effects = given(*sample)
+    found, common = henmi_copas(effects), pool(effects, model="common")
+    assert found.estimate == approx(common.estimate)
+    assert np.ptp(found.ci) >= np.ptp(common.ci) * (1 - 1e-6) or found.tau2 == 0
+    assert math.isfinite(found.critical)
+
+
+def test_rosenthal_counts_what_brings_the_sum_to_the_threshold():
+    effects = given([0.5] * 10, [0.04] * 10)  # each z = 2.5
+    n = fail_safe_n(effects).n
+    total, crit = 25.0, 1.6448536269514722
+    assert total / math.sqrt(10 + n) <= crit < total / math.sqrt(10 + n - 1)
