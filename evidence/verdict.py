@@ -271,8 +271,8 @@ def _numbers(result: PooledEffect) -> str:
     )
     if result.prediction is not None:
         to = result.effects.measure.natural
-        low, high = (show(to(bound)) for bound in result.prediction)
-        text += f"; prediction interval {low} to {high}"
+        ends = " to ".join(show(to(bound)) for bound in result.prediction)
+        text += f"; prediction interval {ends}"
     return text + ")"
 
 

@@ -147,8 +147,13 @@ def _missing_se(k: int, k0: float, estimator: str) -> float:
         + 6 * k**2 * k0
     ) / 24
     if estimator == "L0":
-        return 4 * math.sqrt(variance) / (2 * k - 1)
-    return 2 * math.sqrt(variance) / math.sqrt((k - 0.5) ** 2 - k0 * (2 * k - k0 - 1))
+        return 4 * _root(variance) / (2 * k - 1)
+    return 2 * _root(variance) / _root((k - 0.5) ** 2 - k0 * (2 * k - k0 - 1))
+
+
+def _root(x: float) -> float:
+    """Square root; NaN where a large-sample variance comes out negative."""
+    return math.sqrt(x) if x >= 0 else NAN
 
 
 @dataclass(frozen=True, slots=True)

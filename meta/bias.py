@@ -7,7 +7,6 @@ and small studies look the same. Below ten studies each warns (Sterne et al. 201
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +63,8 @@ class AsymmetryTest:
     notes: tuple[str, ...] = ()
 
 
-# What to regress on; None means that the limit of unlimited size is at zero.
+REGRESSION_TEST = "a regression test of asymmetry"
+# What to regress on.
 PREDICTORS = {
     "sei": "standard error",
     "vi": "sampling variance",
@@ -109,7 +109,20 @@ def regression_test(
     Egger et al. (1997), BMJ 315:629-634; Sterne and Egger (2005), in Publication Bias in
     Meta-Analysis; Moreno et al. (2009), BMC Med Res Methodol 9:2.
     """
-    notes = caution(effects, "a regression test of asymmetry", least=3)
+    notes = caution(effects, REGRESSION_TEST, least=3)
+    return _regression(effects, predictor, n, model, tau2, test, level, notes)
+
+
+def _regression(
+    effects: Effects,
+    predictor: str,
+    n: Any,
+    model: str,
+    tau2: str,
+    test: str,
+    level: float,
+    notes: tuple[str, ...],
+) -> AsymmetryTest:
     check_level(level)
     column = _predictor(effects, predictor, n)
     if np.ptp(column) <= 1e-12 * np.abs(column).max():
@@ -160,7 +173,13 @@ def egger(effects: Effects, *, level: float = 0.95) -> AsymmetryTest:
     ----------
     Egger et al. (1997), BMJ 315:629-634.
     """
-    return regression_test(effects, level=level)
+    notes = caution(effects, REGRESSION_TEST, least=3)
+    return _egger(effects, "sei", level, notes)
+
+
+def _egger(effects: Effects, predictor: str, level: float, notes: tuple[str, ...]) -> AsymmetryTest:
+    """Weighted regression on the standard error or the variance."""
+    return _regression(effects, predictor, None, "multiplicative", "", "auto", level, notes)
 
 
 def _predictor(effects: Effects, predictor: str, n: Any) -> Array:
@@ -395,11 +414,9 @@ def pet_peese(effects: Effects, *, alpha: float = 0.10, level: float = 0.95) -> 
     """
     notes = caution(effects, "PET-PEESE", least=3)
     check_level(level)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SmallSampleWarning)  # said once, above
-        pet = regression_test(effects, predictor="sei", level=level)
-        peese = regression_test(effects, predictor="vi", level=level)
-        at_alpha = regression_test(effects, predictor="sei", level=1 - alpha).limit_ci
+    pet = _egger(effects, "sei", level, notes)
+    peese = _egger(effects, "vi", level, notes)
+    at_alpha = _egger(effects, "sei", 1 - alpha, notes).limit_ci
     null = 0.0 if math.isnan(effects.measure.null) else effects.measure.null
     effect = not at_alpha[0] <= null <= at_alpha[1]
     used = peese if effect else pet

@@ -205,7 +205,7 @@ def _sum_of_uniforms(s: float, k: int) -> float:
     for _ in range(200):
         z = math.sqrt(low * high)
         mean = 1 / z - 1 / math.expm1(z) if z < 700 else 1 / z
-        low, high = (z, high) if k * mean - s > 1 / z else (low, z)
+        low, high = (z, high) if s - k * mean < 1 / z else (low, z)
     width = 1 / math.sqrt(k * (1 / z**2 - 1 / (4 * math.sinh(min(z, 600) / 2) ** 2)) + 1 / z**2)
     u = np.linspace(0.0, 40 * width, 20001)
     line = z + 1j * u

@@ -197,8 +197,9 @@ def prediction_interval(
     if name == "HTS":
         if fitted.k < 3:
             return None, None, "none: fewer than three studies"
-        df: int | None = fitted.k - 2
-        label = f"Higgins-Thompson-Spiegelhalter, t with {_degrees(df)}"
+        left = fitted.k - 2
+        df: int | None = left
+        label = f"Higgins-Thompson-Spiegelhalter, t with {_degrees(left)}"
     else:
         df = fitted.df_of(test)
         label = "normal" if df is None else f"t with {_degrees(df)}"
@@ -208,5 +209,5 @@ def prediction_interval(
     return (mid - half, mid + half), None if df is None else float(df), label
 
 
-def _degrees(df: int) -> str:
+def _degrees(df: int | None) -> str:
     return f"{df} degree{'' if df == 1 else 's'} of freedom"

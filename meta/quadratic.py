@@ -66,7 +66,7 @@ def upper_tail(q: float, products: Array, basis: Array) -> float:
     # Its bend is as sharp as the nearer of the two singular points, 0 and -1/2, allows.
     sigma = min(-z0, 0.5 + z0) if upper else z0
 
-    def integrand(x: Array) -> tuple[NDArray[np.complex128], Array]:
+    def integrand(x: Array) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Logarithm of all but dz/(dx z), and dz/(dx z)."""
         z = z0 - sigma * (np.cosh(x) - 1) + 1j * sigma * np.sinh(x)
         slope = sigma * (-np.sinh(x) + 1j * np.cosh(x))

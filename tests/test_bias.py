@@ -10,7 +10,6 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given as forall
 from hypothesis import strategies as st
-from pytest import approx
 
 from meta.bias import (
     SmallSampleWarning,
@@ -51,12 +50,12 @@ def test_regression_tests_reproduce_the_bcg_trials(key):
     choice = {"model": "multiplicative"} if model == "lm" else {"model": "random", "test": test}
     found = regression_test(BCG, predictor=predictor, n=models.PEOPLE, **choice)
     got = (found.statistic, found.p, found.limit, *found.limit_ci)
-    assert got == approx(models.ASYMMETRY[key], rel=1e-6, nan_ok=True)
+    assert got == pytest.approx(models.ASYMMETRY[key], rel=1e-6, nan_ok=True)
 
 
 def test_the_rank_test_reproduces_the_bcg_trials():
     found = rank_test(BCG)
-    assert (found.tau, found.p) == approx(models.RANK, rel=1e-10)
+    assert (found.tau, found.p) == pytest.approx(models.RANK, rel=1e-10)
     assert found.exact
 
 
@@ -65,20 +64,20 @@ def test_trim_and_fill_reproduces_the_bcg_trials(estimator):
     k0, k0_se, side, estimate, se = models.TRIM_AND_FILL[estimator]
     found = trim_and_fill(BCG, estimator=estimator, ci="Wald")
     assert (found.k0, found.side) == (k0, side)
-    assert found.k0_se == approx(k0_se, rel=1e-9)
-    assert (found.filled.estimate, found.filled.se) == approx((estimate, se), rel=1e-7)
+    assert found.k0_se == pytest.approx(k0_se, rel=1e-9)
+    assert (found.filled.estimate, found.filled.se) == pytest.approx((estimate, se), rel=1e-7)
 
 
 def test_fail_safe_numbers_reproduce_the_bcg_trials():
     expected = models.FAIL_SAFE
     rosenthal, rosenberg = fail_safe_n(BCG), fail_safe_n(BCG, "Rosenberg")
     assert (rosenthal.n, rosenberg.n) == (expected["rosenthal"], expected["rosenberg"])
-    assert rosenthal.p == approx(expected["rosenthal_pval"], rel=1e-9)
-    assert rosenberg.p == approx(expected["rosenberg_pval"], rel=1e-9)
+    assert rosenthal.p == pytest.approx(expected["rosenthal_pval"], rel=1e-9)
+    assert rosenberg.p == pytest.approx(expected["rosenberg_pval"], rel=1e-9)
     for weighted, key in ((False, "orwin"), (True, "orwin_weighted")):
         orwin = fail_safe_n(BCG, "Orwin", weighted=weighted)
         assert orwin.n == expected[key]
-        assert orwin.target == approx(expected[f"{key}_target"])
+        assert orwin.target == pytest.approx(expected[f"{key}_target"])
 
 
 def test_excess_significance_reproduces_the_bcg_trials():
@@ -86,15 +85,15 @@ def test_excess_significance_reproduces_the_bcg_trials():
     assert found.observed == expected["O"]
     got = (found.expected, found.ratio, found.chi2_p, found.binomial_p, found.theta)
     keys = ("E", "OEratio", "chi2_pval", "binom_pval", "theta")
-    assert got == approx(tuple(expected[key] for key in keys), rel=1e-8)
-    assert found.power == approx(np.array(expected["power"]), rel=1e-8)
+    assert got == pytest.approx(tuple(expected[key] for key in keys), rel=1e-8)
+    assert found.power == pytest.approx(np.array(expected["power"]), rel=1e-8)
 
 
 def test_henmi_and_copas_agree_as_far_as_the_reference_is_converged():
     found = henmi_copas(BCG)
     estimate, se, low, high = models.HENMI_COPAS
-    assert (found.estimate, found.se) == approx((estimate, se), rel=1e-10)
-    assert found.ci == approx((low, high), abs=2e-4 * se)
+    assert (found.estimate, found.se) == pytest.approx((estimate, se), rel=1e-10)
+    assert found.ci == pytest.approx((low, high), abs=2e-4 * se)
 
 
 @pytest.mark.shared
@@ -129,17 +128,17 @@ def test_egger_is_a_weighted_regression_with_a_scale():
     theirs = sm.WLS(BCG.yi, x, weights=1 / BCG.vi).fit()
     ours = egger(BCG)
     assert ours.name == "Egger"
-    assert (ours.slope, ours.slope_se) == approx((theirs.params[1], theirs.bse[1]), rel=1e-9)
-    assert ours.p == approx(theirs.pvalues[1], rel=1e-9)
-    assert ours.limit_ci == approx(tuple(theirs.conf_int()[0]), rel=1e-9)
+    assert (ours.slope, ours.slope_se) == pytest.approx((theirs.params[1], theirs.bse[1]), rel=1e-9)
+    assert ours.p == pytest.approx(theirs.pvalues[1], rel=1e-9)
+    assert ours.limit_ci == pytest.approx(tuple(theirs.conf_int()[0]), rel=1e-9)
 
 
 def test_egger_finds_a_slope_that_was_put_there():
     se = np.linspace(0.05, 0.6, 12)
     noise = np.array([1, -1] * 6) * 0.05 * se
     found = egger(given(0.2 + 1.5 * se + noise, se**2))
-    assert found.slope == approx(1.5, abs=0.05)
-    assert found.limit == approx(0.2, abs=0.01)
+    assert found.slope == pytest.approx(1.5, abs=0.05)
+    assert found.limit == pytest.approx(0.2, abs=0.01)
     assert found.p < 1e-10
 
 
@@ -188,7 +187,7 @@ def test_trim_and_fill_fills_mirror_images(sample, estimator):
     mirrored = given(-effects.yi, effects.vi)
     other = trim_and_fill(mirrored, estimator=estimator, side="right", ci="Wald")
     assert other.k0 == one.k0
-    assert other.filled.estimate == approx(-one.filled.estimate, abs=1e-8)
+    assert other.filled.estimate == pytest.approx(-one.filled.estimate, abs=1e-8)
     assert one.filled.effects.k == effects.k + one.k0
     assert one.filled.effects.study[: effects.k] == effects.study
     filled = one.filled.effects.yi[effects.k :]
@@ -206,7 +205,7 @@ def test_symmetric_effects_need_no_filling():
 def test_henmi_and_copas_is_wider_than_the_interval_without_heterogeneity(sample):
     effects = given(*sample)
     found, common = henmi_copas(effects), pool(effects, model="common")
-    assert found.estimate == approx(common.estimate)
+    assert found.estimate == pytest.approx(common.estimate)
     assert np.ptp(found.ci) >= np.ptp(common.ci) * (1 - 1e-6) or found.tau2 == 0
     assert math.isfinite(found.critical)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
-from pytest import approx
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -20,7 +19,7 @@ METHODS = ("Fisher", "Stouffer", "Edgington")
 
 def test_a_sign_test_counts_known_directions_exactly():
     found = sign_test(7, 2)
-    assert found.p == approx(2 * (1 + 9 + 36) / 512)  # both tails of the fair coin
+    assert found.p == pytest.approx(2 * (1 + 9 + 36) / 512)  # both tails of the fair coin
     assert (found.known, found.proportion) == (9, 7 / 9)
     assert found.summary() == (
         "7 of 9 known directions are positive (95% CI 40% to 97%), p = 0.180"
@@ -36,8 +35,8 @@ def test_the_sign_test_agrees_with_scipy_and_is_symmetric(positive, negative):
     found = sign_test(positive, negative)
     exact = stats.binomtest(positive, positive + negative)
     interval = exact.proportion_ci(method="exact")
-    assert found.p == approx(exact.pvalue)
-    assert found.ci == approx((interval.low, interval.high), abs=1e-12)
+    assert found.p == pytest.approx(exact.pvalue)
+    assert found.ci == pytest.approx((interval.low, interval.high), abs=1e-12)
     assert sign_test(negative, positive).p == found.p
 
 
@@ -47,7 +46,7 @@ def test_intervals_of_a_proportion_agree_with_statsmodels(total, draw, level):
     for method, name in (("Clopper-Pearson", "beta"), ("Wilson", "wilson")):
         low, high = binomial_interval(count, total, method=method, level=level)
         expected = proportion_confint(count, total, alpha=1 - level, method=name)
-        assert (low, high) == approx(expected, abs=1e-12)
+        assert (low, high) == pytest.approx(expected, abs=1e-12)
         assert 0 <= low <= count / total <= high <= 1
 
 
@@ -73,14 +72,14 @@ def test_fisher_and_stouffer_agree_with_scipy(p):
     for method in ("Fisher", "Stouffer"):
         theirs = stats.combine_pvalues(p, method=method.lower())
         ours = combine_p(p, method)
-        assert ours.statistic == approx(theirs.statistic, abs=1e-9)
-        assert ours.p == approx(theirs.pvalue, rel=1e-7, abs=1e-300)
+        assert ours.statistic == pytest.approx(theirs.statistic, abs=1e-9)
+        assert ours.p == pytest.approx(theirs.pvalue, rel=1e-7, abs=1e-300)
 
 
 def test_stouffer_takes_weights():
     p, w = [0.01, 0.2, 0.7], [3.0, 1.0, 2.0]
     expected = stats.combine_pvalues(p, method="stouffer", weights=w)
-    assert combine_p(p, "Stouffer", weights=w).p == approx(expected.pvalue)
+    assert combine_p(p, "Stouffer", weights=w).p == pytest.approx(expected.pvalue)
     with pytest.raises(InputError, match="Fisher takes no weights"):
         combine_p(p, weights=w)
 
@@ -88,22 +87,22 @@ def test_stouffer_takes_weights():
 @pytest.mark.parametrize("method", METHODS)
 @forall(p=probability)
 def test_one_p_value_is_itself(method, p):
-    assert combine_p([p], method).p == approx(p, rel=1e-9)
+    assert combine_p([p], method).p == pytest.approx(p, rel=1e-9)
 
 
 def test_edgington_of_two_is_the_area_of_a_triangle():
-    assert combine_p([0.2, 0.3], "Edgington").p == approx(0.125)
-    assert combine_p([0.9, 0.8], "Edgington").p == approx(1 - 0.3**2 / 2)
+    assert combine_p([0.2, 0.3], "Edgington").p == pytest.approx(0.125)
+    assert combine_p([0.9, 0.8], "Edgington").p == pytest.approx(1 - 0.3**2 / 2)
 
 
 @pytest.mark.parametrize("k", [3, 12, 20, 21, 40, 300])
 def test_edgington_is_half_at_its_centre_and_normal_for_many(k):
-    assert combine_p([0.5] * k, "Edgington").p == approx(0.5, abs=1e-10)
+    assert combine_p([0.5] * k, "Edgington").p == pytest.approx(0.5, abs=1e-10)
     # The uniform sum: normal with the Edgeworth correction for its kurtosis, -6/(5k).
     z = -1.0
     mean = 0.5 + z * math.sqrt(1 / (12 * k))
     edgeworth = stats.norm.cdf(z) + stats.norm.pdf(z) * (1.2 / k) / 24 * (z**3 - 3 * z)
-    assert combine_p([mean] * k, "Edgington").p == approx(edgeworth, abs=0.4 / k**2)
+    assert combine_p([mean] * k, "Edgington").p == pytest.approx(edgeworth, abs=0.4 / k**2)
 
 
 def test_edgington_keeps_its_digits_where_the_exact_sum_ends():
@@ -112,7 +111,7 @@ def test_edgington_keeps_its_digits_where_the_exact_sum_ends():
 
     k, s = 25, Fraction(25, 10)
     exact = sum((-1) ** j * math.comb(k, j) * (s - j) ** k for j in range(3)) / math.factorial(k)
-    assert combine_p([0.1] * k, "Edgington").p == approx(float(exact), rel=1e-8)
+    assert combine_p([0.1] * k, "Edgington").p == pytest.approx(float(exact), rel=1e-8)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given as forall
-from pytest import approx
 
 from meta.errors import InputError, UnknownName
 from meta.influence import cumulative, influence, leave_cluster_out, leave_one_out, shrink
@@ -25,18 +24,18 @@ def test_leaving_out_each_trial_reproduces_the_bcg_values():
     found = leave_one_out(BCG, ci="Wald")
     assert found.label == BCG.study
     expected = {name: np.array(values) for name, values in models.LEAVE_ONE_OUT.items()}
-    assert found.estimate == approx(expected["estimate"], rel=1e-8)
-    assert found.se == approx(expected["se"], rel=1e-8)
-    assert found.tau2 == approx(expected["tau2"], rel=1e-8)
-    assert found.q == approx(expected["Q"], rel=1e-11)
-    assert 100 * found.i2 == approx(expected["I2"], rel=1e-8)
+    assert found.estimate == pytest.approx(expected["estimate"], rel=1e-8)
+    assert found.se == pytest.approx(expected["se"], rel=1e-8)
+    assert found.tau2 == pytest.approx(expected["tau2"], rel=1e-8)
+    assert found.q == pytest.approx(expected["Q"], rel=1e-11)
+    assert 100 * found.i2 == pytest.approx(expected["I2"], rel=1e-8)
 
 
 def test_adding_up_the_trials_reproduces_the_bcg_values():
     found = cumulative(BCG, tau2="DL", ci="Wald")
     assert found.k.tolist() == list(range(1, 14))
     for name, got in (("estimate", found.estimate), ("se", found.se), ("tau2", found.tau2)):
-        assert got[1:] == approx(np.array(models.CUMULATIVE[name]), rel=1e-10, abs=1e-12)
+        assert got[1:] == pytest.approx(np.array(models.CUMULATIVE[name]), rel=1e-10, abs=1e-12)
     assert found.estimate[0] == BCG.yi[0]
 
 
@@ -53,7 +52,7 @@ def test_case_diagnostics_reproduce_the_bcg_values():
         "dfbs": found.dfbetas[:, 0],
     }
     for name, got in ours.items():
-        assert got == approx(np.array(models.INFLUENCE[name]), rel=1e-6), name
+        assert got == pytest.approx(np.array(models.INFLUENCE[name]), rel=1e-6), name
     assert not found.influential.any()
 
 
@@ -67,7 +66,7 @@ def test_shrunken_effects_reproduce_the_bcg_values():
         "ranef_se": found.random_effect_se,
     }
     for name, got in ours.items():
-        assert got == approx(np.array(models.SHRUNKEN[name]), rel=1e-7), name
+        assert got == pytest.approx(np.array(models.SHRUNKEN[name]), rel=1e-7), name
 
 
 @pytest.mark.shared
@@ -98,8 +97,8 @@ def test_the_last_cumulative_row_is_the_pool_of_all(sample):
     order = np.argsort(effects.vi, kind="stable")
     found, whole = cumulative(effects, effects.vi), pool(effects)
     assert found.label == tuple(effects.study[i] for i in order)
-    assert found.estimate[-1] == approx(whole.estimate, rel=1e-8, abs=1e-10)
-    assert found.tau2[-1] == approx(whole.tau2, rel=1e-7, abs=1e-10)
+    assert found.estimate[-1] == pytest.approx(whole.estimate, rel=1e-8, abs=1e-10)
+    assert found.tau2[-1] == pytest.approx(whole.tau2, rel=1e-7, abs=1e-10)
 
 
 @forall(sample=data(least=2))
@@ -110,7 +109,7 @@ def test_shrunken_effects_lie_between_the_study_and_the_mean(sample):
     slack = 1e-9 * (1 + np.abs(effects.yi))
     assert (found.blup >= low - slack).all()
     assert (found.blup <= high + slack).all()
-    assert found.blup == approx(mean + found.random_effect, abs=1e-9)
+    assert found.blup == pytest.approx(mean + found.random_effect, abs=1e-9)
 
 
 def test_an_outlier_is_marked():
@@ -125,7 +124,7 @@ def test_rows_that_share_people_leave_together():
     )
     found = leave_cluster_out(effects, model="common")
     assert found.label == ("one", "two")
-    assert found.estimate == approx([0.55, 0.25])
+    assert found.estimate == pytest.approx([0.55, 0.25])
     assert found.k.tolist() == [2, 2]
     with pytest.raises(InputError, match="all rows belong to one cluster"):
         leave_cluster_out(given([0.1, 0.2], [1, 1], cluster=["x", "x"]))

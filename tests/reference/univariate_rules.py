@@ -222,7 +222,7 @@ def generalised_limit(case: Case, got: Answer, wrong: Mapping[str, float]) -> Re
                 continue
             sd = np.sqrt(v + t)
             values = np.linalg.eigvalsh(sd[:, None] * projection * sd)
-            worst = max(worst, abs(_imhof(q, values[values > 1e-12 * values.max()]) - target))
+            worst = max(worst, abs(imhof(q, values[values > 1e-12 * values.max()]) - target))
         return worst
 
     ours, theirs = miss(got["tau2"][1:]), miss(case.expected["tau2"][1:])
@@ -231,7 +231,9 @@ def generalised_limit(case: Case, got: Answer, wrong: Mapping[str, float]) -> Re
     return None
 
 
-def _imhof(q: float, values: Array) -> float:
+def imhof(q: float, values: Array) -> float:
+    """P(sum of values times chi-squared(1) >= q) by Imhof (1961), with adaptive quadrature."""
+
     def integrand(u: float) -> float:
         angle = 0.5 * np.arctan(values * u).sum() - 0.5 * q * u
         return float(np.sin(angle) / (u * np.exp(0.25 * np.log1p(values**2 * u**2).sum())))
