@@ -47,6 +47,7 @@ def assemble(
     notices : sequence of str
         What the reader must know about this state, such as a search that failed.
     """
+    claim = with_recall(claim, {r.pmid for r in records}, runs)
     gone = {r.pmid for r in records if r.retracted} | set(retracted_pmids)
     retracted = tuple(s for s in extraction.studies if s.pmid in gone)
     analyses = analyse(claim, extraction, retracted={s.study_id for s in retracted})
@@ -65,6 +66,22 @@ def assemble(
         retracted=retracted,
         notices=(*_retraction_notices(retracted), *notices),
     )
+
+
+def with_recall(claim: Claim, held: Collection[str], runs: Sequence[SearchRun]) -> Claim:
+    """The claim with each known record marked as its last complete search found or missed it.
+
+    Without such a search the claim file's own statement stands.
+    """
+    complete = [run for run in runs if run.kind == "full" and run.complete]
+    if not complete:
+        return claim
+    day = max(run.ran_on for run in complete)
+    known = tuple(
+        k.model_copy(update={"status": "found" if k.pmid in held else "missed", "checked": day})
+        for k in claim.search.known
+    )
+    return claim.model_copy(update={"search": claim.search.model_copy(update={"known": known})})
 
 
 def _retraction_notices(retracted: Sequence[Study]) -> tuple[str, ...]:

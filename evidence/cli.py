@@ -11,19 +11,31 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from evidence import __version__, steps
-from evidence.checks import LEVELS
+from evidence import __version__
 from evidence.errors import ToolkitError
-from evidence.workspace import Workspace
 
-OK, FAULT, USAGE, ACTION = 0, 1, 2, 3
+if TYPE_CHECKING:
+    from evidence.workspace import Workspace
+
+FAULT = 1  # the other codes: 0 and 3 come with an outcome, 2 is click's for wrong usage
+
+
+class _Steps:
+    """The steps, loaded with the first command that needs them: help must not wait for scipy."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("evidence.steps"), name)
+
+
+steps = _Steps()
 
 
 class Tour(click.Group):
@@ -51,6 +63,8 @@ class Session:
 
     @property
     def workspace(self) -> Workspace:
+        from evidence.workspace import Workspace
+
         return Workspace.at(self.root)
 
     def say(self, text: str) -> None:
@@ -137,9 +151,9 @@ def check(session: Session, claims: Sequence[str], as_json: bool) -> None:
             click.echo(f"error: {fault}")
         for finding in checked.findings:
             click.echo(str(finding))
-        counts = ", ".join(f"{checked.count(level)} {level}s" for level in LEVELS)
+        counts = ", ".join(f"{checked.count(level)} {level}s" for level in steps.LEVELS)
         click.echo(f"{checked.claims} claims checked: {counts}")
-    sys.exit(FAULT if checked.count("error") else OK)
+    sys.exit(FAULT if checked.count("error") else 0)
 
 
 @main.command()

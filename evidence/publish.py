@@ -15,6 +15,7 @@ from evidence.figures import pictures
 from evidence.model import EvidenceRow
 from evidence.reading_order import READING_COLUMNS, reading_order_rows
 from evidence.site import Figure, Stale, mark_stale, render
+from evidence.strategy_text import appendix
 from evidence.tables import evidence_csv, evidence_json
 from evidence.workspace import Workspace
 
@@ -88,6 +89,7 @@ def data_files(row: EvidenceRow) -> dict[str, str]:
     tables = {
         "evidence.csv": evidence_csv(row),
         "evidence.json": as_json(evidence_json(row)),
+        "search-strategy.md": appendix(row.claim),
     }
     if row.ranking:
         tables["reading-order.csv"] = files.csv_text(

@@ -11,7 +11,7 @@ from typing import Any
 
 from evidence import checks, files
 from evidence.assemble import assemble, decided
-from evidence.checks import Finding
+from evidence.checks import LEVELS, Finding
 from evidence.claim_files import new_claim_text
 from evidence.claims import Claim
 from evidence.errors import SchemaError, SourceUnreachable, ToolkitError
@@ -36,6 +36,7 @@ from meta.plots.style import save
 from meta.results import DASH, PooledEffect, show
 
 __all__ = [
+    "LEVELS",
     "Checked",
     "Outcome",
     "add_files",

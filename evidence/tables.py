@@ -203,6 +203,14 @@ def evidence_json(row: EvidenceRow) -> dict[str, Any]:
             }
             for p in row.extraction.published
         ],
+        "known_records": [
+            {
+                "pmid": k.pmid,
+                "status": k.status,
+                "checked": None if k.checked is None else k.checked.isoformat(),
+            }
+            for k in claim.search.known
+        ],
         "searches": [
             {
                 "source": run.source,

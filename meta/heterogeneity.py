@@ -209,5 +209,5 @@ def prediction_interval(
     return (mid - half, mid + half), None if df is None else float(df), label
 
 
-def _degrees(df: int | None) -> str:
+def _degrees(df: int) -> str:
     return f"{df} degree{'' if df == 1 else 's'} of freedom"

@@ -101,6 +101,7 @@ def render(
             claim=claim,
             figures=list(figures.get(claim.id, ())),
             reading_csv=f"data/{claim.id}/reading-order.csv",
+            strategy_file=f"data/{claim.id}/search-strategy.md",
             evidence_files=(f"data/{claim.id}/evidence.csv", f"data/{claim.id}/evidence.json"),
         )
     return {path: _tidy(text) for path, text in pages.items()}
@@ -109,7 +110,7 @@ def render(
 def downloads(row: EvidenceRow, figures: Sequence[Figure]) -> tuple[str, ...]:
     """Every file that a claim's page links to and other code has to write."""
     data = f"data/{row.claim.id}"
-    paths = [f"{data}/evidence.csv", f"{data}/evidence.json"]
+    paths = [f"{data}/{name}" for name in ("evidence.csv", "evidence.json", "search-strategy.md")]
     if row.ranking:
         paths.append(f"{data}/reading-order.csv")
     return (*paths, *(path for figure in figures for path in figure.files))
