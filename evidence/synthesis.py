@@ -126,20 +126,24 @@ def _estimates(
 
 
 def _with_unique_labels(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
-    """A label names one estimate: the arm or contrast joins it where the study has several."""
-    labels = [e.label for e in estimates]
-    named: list[Estimate] = []
+    """A label names one estimate: what tells a study's rows apart joins it, else the row's id."""
+    by_label: dict[str, list[Estimate]] = {}
     for e in estimates:
-        if labels.count(e.label) > 1:
-            what = e.row.name_1 or e.row.contrast or e.row.effect_id
-            e = replace(e, label=f"{e.label} ({what})")
-        named.append(e)
-    seen: dict[str, int] = {}
-    for i, e in enumerate(named):
-        seen[e.label] = seen.get(e.label, 0) + 1
-        if seen[e.label] > 1:
-            named[i] = replace(e, label=f"{e.label} [{e.row.effect_id}]")
-    return tuple(named)
+        by_label.setdefault(e.label, []).append(e)
+    return tuple(
+        replace(e, label=f"{e.label} ({_what_tells_apart(e, by_label[e.label])})")
+        if len(by_label[e.label]) > 1
+        else e
+        for e in estimates
+    )
+
+
+def _what_tells_apart(estimate: Estimate, alike: Sequence[Estimate]) -> str:
+    for column in ("outcome", "timepoint", "exercise", "name_1", "contrast"):
+        values = [str(getattr(e.row, column)) for e in alike]
+        if all(values) and len(set(values)) == len(values):
+            return str(getattr(estimate.row, column))
+    return estimate.row.effect_id
 
 
 def _refuse_shared_people(plan: Analysis, estimates: Sequence[Estimate]) -> None:

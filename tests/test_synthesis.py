@@ -118,8 +118,13 @@ def test_two_rows_of_one_study_get_labels_of_their_own() -> None:
     ]
     (result,) = analyse(walks(), an_extraction(rows, [study]))
     labels = [e.label for e in result.estimates]
-    assert labels[0] == "Novák 2001 (hills)"
-    assert len(set(labels)) == 3
+    assert labels == [
+        "Novák 2001 (Novak2001_1)",
+        "Novák 2001 (Novak2001_2)",
+        "Novák 2001 (Novak2001_3)",
+    ]
+    two, _ = analyse(walks(), an_extraction(rows[:2], [study]))[0].estimates
+    assert two.label == "Novák 2001 (hills)"
 
 
 def test_a_stated_correlation_goes_before_the_assumed_one() -> None:

@@ -9,14 +9,30 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
+    "Direction": "directions",
     "Group": "forest",
     "Row": "forest",
+    "StudyDirections": "directions",
+    "cumulative_forest": "refits",
     "describe": "forest",
+    "influence_panel": "influence",
+    "leave_one_out_forest": "refits",
     "Picture": "style",
     "save": "style",
 }
 
-__all__ = ["Group", "Picture", "Row", "describe", "save"]
+__all__ = [
+    "Direction",
+    "Group",
+    "Picture",
+    "Row",
+    "StudyDirections",
+    "cumulative_forest",
+    "describe",
+    "influence_panel",
+    "leave_one_out_forest",
+    "save",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -162,3 +162,36 @@ def _apart(ticks: list[Tick], limits: tuple[float, float], width: float, size: f
             return False
         last = middle + half
     return True
+
+
+def plain_ticks(
+    limits: tuple[float, float],
+    room: float,
+    size: float,
+    *,
+    upright: bool = False,
+    most: int = 6,
+    unit: str = "",
+) -> list[Tick]:
+    """Round numbers in equal steps on a linear axis; ``limits`` may run either way.
+
+    ``room`` is the length of the axis and ``size`` the type size, both in points; on an
+    ``upright`` axis numbers stand above each other.
+    """
+    low, high = min(limits), max(limits)
+    best: list[Tick] = []
+    power = math.floor(math.log10(high - low))
+    for step in (s * 10.0**p for p in (power, power - 1, power - 2) for s in (5, 2, 1)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first + 1 > most:
+            break
+        values = [round(i * step, 12) for i in range(first, last + 1)]
+        digits = max((_decimals(v) for v in values), default=0)
+        ticks = [(v, f"{v:.{digits}f}{unit}".replace("-", "−")) for v in values]
+        if upright:
+            fits = len(values) < 2 or step / (high - low) * room >= 1.8 * size
+        else:
+            fits = _apart(ticks, (low, high), room, size)
+        if fits and len(ticks) > len(best):
+            best = ticks
+    return best

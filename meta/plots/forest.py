@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from meta.plots.groups import (
     small_print,
 )
 from meta.plots.layout import MARGIN, Band, Layout
+from meta.plots.lights import LIGHTS, light, present
 from meta.plots.style import (
     INK,
     LEADING,
@@ -52,6 +53,8 @@ def forest(
     x_label: str | None = None,
     limits: tuple[float, float] | None = None,
     smallest_effect: float | None = None,
+    lights: Mapping[str, str] | None = None,
+    name_head: str = "Study",
     title: str | None = None,
     width_mm: float = 170,
 ) -> Picture:
@@ -68,6 +71,9 @@ def forest(
         while an extreme one ends in an arrow.
     smallest_effect : distance from no effect on the analysis scale; the zone of smaller effects is
         shaded.
+    lights : heads of ``Row.lights`` (as "D1") and what each stands for, set below the plot; the
+        lights stand at the right edge, or under the names where the page is narrow.
+    name_head : head of the column of names.
     width_mm : 89 for one column of a journal, 170 for its page.
 
     Raises
@@ -77,9 +83,13 @@ def forest(
         cannot hold the columns.
     """
     heads = tuple(columns)
-    check(groups, heads)
+    domains = tuple(lights or {})
+    check(groups, heads, domains)
     with styled():
-        layout = Layout(tuple(groups), measure, heads, limits, smallest_effect, width_mm)
+        layout = Layout(
+            tuple(groups), measure, heads, limits, smallest_effect, width_mm, domains, name_head
+        )
+        layout.meanings = dict(lights or {})
         return _Drawing(layout).draw(title, left, right, x_label or axis_name(measure))
 
 
@@ -112,6 +122,8 @@ class _Drawing:
         columns += [at.weights] if at.weights else []
         folded = fit(", ".join(at.heads[i] for i in at.folded), at.name.width, self.small, lines=3)
         under = len(folded) * LEADING * self.small if at.folded else 0.0
+        if at.lights_under:
+            under += LEADING * self.small
         heads = max(
             LEADING * size + under, max(len(column.head) for column in columns) * LEADING * size
         )
@@ -123,7 +135,7 @@ class _Drawing:
         words = self._below(axis, left, right, x_label)
         height = max(word.y for word in words) + 0.8 * size
 
-        alt = describe(at.groups, at.measure)
+        alt = describe(at.groups, at.measure, at.lights)
         alt += f" Left of no effect: {left}." if left else ""
         alt += f" Right of no effect: {right}." if right else ""
         page = Picture(
@@ -140,6 +152,9 @@ class _Drawing:
         for i, line in enumerate(folded if at.folded else []):
             y = rule - 0.35 * size - under + (i + 0.5) * LEADING * self.small
             page.write(MARGIN, y, line, size=self.small, colour=SOFT)
+        for x, head in zip(at.light_at, at.lights, strict=True):
+            y = rule - 0.35 * size - 0.5 * LEADING * self.small
+            page.write(x, y, head, size=self.small, weight="bold", align="center")
         page.rule(top, 1.4 * RULE)
         page.rule(rule, RULE)
 
@@ -151,7 +166,9 @@ class _Drawing:
             self._mark(plot, band, y + band.height / 2)
             y += band.height
         for word in words:
-            if word.mark:
+            if word.mark in LIGHTS:
+                light(page, word.x - 1.0 * word.size, word.y, word.mark, 1.25 * word.size)
+            elif word.mark:
                 self._key(plot, word)
             page.write(
                 word.x, word.y, word.text, size=word.size, colour=word.colour, align=word.align
@@ -196,8 +213,12 @@ class _Drawing:
                 words.append(_Word(x + step, y, line, small, SOFT, "left", "" if i else mark))
             x += step + text_width(lines[0], small) + step
         y += 1.1 * LEADING * small + 0.35 * size if key else 0.0
-        if len(at.groups) == 1:
-            for text in small_print(at.groups[0]):
+        texts = small_print(at.groups[0]) if len(at.groups) == 1 else []
+        told = [f"{head}: {meaning}" for head, meaning in at.meanings.items() if meaning]
+        if told:
+            texts.insert(0, f"Risk of bias. {'; '.join(told)}.")
+        if texts:
+            for text in texts:
                 for line in fit(text, edge - MARGIN, small, lines=6):
                     words.append(_Word(MARGIN, y, line, small, SOFT, "left"))
                     y += LEADING * small
@@ -217,6 +238,8 @@ class _Drawing:
                 key.append(("small square", "not pooled"))
             if "published" in roles:
                 key.append(("published", "pooled by others, as published"))
+        judged = present(j for g in self.at.groups for row in g.rows for j in row.lights)
+        key += [(judgement, LIGHTS[judgement][3]) for judgement in judged]
         if any(any(self.at.beyond(band)) for band in self.at.bands):
             key.append(("arrow", "interval goes on beyond the axis"))
         if zone := self.at.zone():
@@ -229,8 +252,9 @@ class _Drawing:
         at = self.at
         size, colour = (self.small, SOFT) if band.kind == "small" else (self.size, INK)
         step, fine = LEADING * size, LEADING * self.small
-        block = len(band.texts) * step + len(band.under) * fine
         row = band.row
+        lit = at.light_room if row and row.lights else 0.0
+        block = len(band.texts) * step + len(band.under) * fine + lit
         y = top + (0.0 if band.kind == "small" else (band.height - block) / 2)
         for i, text in enumerate(band.texts):
             name = None
@@ -252,6 +276,10 @@ class _Drawing:
                 MARGIN + band.indent, y + (i + 0.5) * fine, text, size=self.small, colour=SOFT
             )
         middle = top + band.height / 2
+        if row and row.lights:
+            level = y + len(band.under) * fine + lit / 2 if lit else middle
+            for j, (x, judgement) in enumerate(zip(at.light_at, row.lights, strict=True)):
+                light(page, x, level, judgement, at.light, f"{band.gid}-light-{j}")
         for j, lines in band.cells.items():
             for i, text in enumerate(lines):
                 cut = row is not None and text.endswith("…")
@@ -333,11 +361,17 @@ class _Drawing:
                 )
             if at.inside(null):
                 plot.plot([null, null], [start, end], color=REFERENCE, lw=RULE, zorder=1)
-        y, first = top, top
+        y, first, rows = top, top, 0
         for band in self.at.bands:
             if band.kind in ("group", "space", "small"):
-                first = y + band.height
-            if band.kind == "pooled" and band.result and self.at.inside(band.result.estimate):
+                first, rows = y + band.height, 0
+            rows += band.kind == "row"
+            if (
+                rows
+                and band.kind == "pooled"
+                and band.result
+                and self.at.inside(band.result.estimate)
+            ):
                 plot.plot(
                     [band.result.estimate] * 2,
                     [first, y + band.height / 2],
@@ -397,14 +431,14 @@ class _Drawing:
         if not self.at.inside(row.yi):
             return
         largest = max((r.weight or 0.0 for r in self.at.groups[group].rows), default=0.0)
-        side = 0.42 * self.pitch
+        side = (0.34 if row.role == "refit" else 0.42) * self.pitch
         if row.weight is not None and largest > 0:
             side = max(0.18, 0.7 * math.sqrt(row.weight / largest)) * self.pitch
         hollow = row.role == "sensitivity"
         plot.plot(
             [row.yi],
             [y],
-            marker="s",
+            marker="D" if row.role == "refit" else "s",
             ms=side - (0.8 if hollow else 0.0),
             mfc="white" if hollow else OURS,
             mec=OURS,

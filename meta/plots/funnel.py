@@ -1,44 +1,54 @@
-"""The contour-enhanced funnel plot: effects against their standard errors."""
+"""The funnel plot: effects against their standard errors.
+
+Contour-enhanced; shaded by power (sunset); with the studies that trim and fill adds.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
+from meta.bias import ExcessSignificance, TrimFill
 from meta.errors import InputError
-from meta.plots.axis import ticks_for
+from meta.plots.axis import Tick, plain_ticks, ticks_for
 from meta.plots.groups import axis_name
+from meta.plots.sheet import POINT, Entry, Scale, Sheet, set_ticks, shade, sheet
 from meta.plots.style import (
     INK,
-    LEADING,
     OURS,
-    POINTS_PER_MM,
     REFERENCE,
     RULE,
-    SOFT,
     Picture,
-    fit,
     font,
     styled,
     text_width,
     type_size,
 )
-from meta.results import PooledEffect, show
+from meta.results import PooledEffect, show, show_p
 
 FEW = 10  # studies below which asymmetry cannot be told from chance; Sterne et al. (2011), BMJ 343
 _GREYS = ("#D9D9D9", "#E8E8E8", "#F4F4F4", "#FAFAFA")
+POWERS = (0.2, 0.4, 0.6, 0.8)  # edges of the bands; 80% is what trials are usually planned for
+_SUNSET = ("#F0B892", "#F5CBAE", "#F9DDC9", "#FCEEE4", "#FFFFFF")  # darker with less power
+_EDGE = "#595959"  # of significance, on a coloured ground
+_HOLLOW: dict[str, Any] = {"marker": "o", "ms": 3.8, "mfc": "white", "mec": OURS, "mew": 0.9}
+_DOTTED: dict[str, Any] = {"color": OURS, "lw": 0.9, "ls": (0, (1, 2))}
+_DASHED: dict[str, Any] = {"color": OURS, "lw": 0.9, "ls": (0, (5, 3))}
 
 
 def funnel(
     result: PooledEffect,
     *,
     contours: Sequence[float] = (0.9, 0.95, 0.99),
+    power: ExcessSignificance | None = None,
+    fill: TrimFill | None = None,
     x_label: str | None = None,
     title: str | None = None,
     width_mm: float = 89,
@@ -51,18 +61,25 @@ def funnel(
     contours : confidence levels, 0 to 1, ascending. Where studies are missing in the white or
         palest areas only, unpublished non-significant results are a likely reason; where also
         elsewhere, something else is. None are drawn for a measure without a value of no effect.
+    power : shade by each study's power to find the effect assumed there, in place of the contours
+        (sunset funnel).
+    fill : the studies filled in by ``meta.bias.trim_and_fill`` of the same effects, hollow; the
+        funnel then stands around the effect with them.
     x_label : name of the axis; the measure's own by default.
     width_mm : 89 for one column of a journal.
 
     Raises
     ------
     InputError
-        If there is no study with a positive variance, or a level is not between 0 and 1.
+        If there is no study with a positive variance, a level is not between 0 and 1, power is
+        asked of a measure without a value of no effect, or ``fill`` is of other studies.
 
     References
     ----------
     Sterne, Egger (2001), J Clin Epidemiol 54:1046-1055 (axes, funnel).
     Peters et al. (2008), J Clin Epidemiol 61:991-996 (contours).
+    Kossmeier et al. (2020), Z Evid Fortbild Qual Gesundhwes 155:33-41 (power).
+    Duval, Tweedie (2000), Biometrics 56:455-463 (filled studies).
     """
     levels = tuple(contours)
     if any(not 0 < c < 1 for c in levels) or list(levels) != sorted(set(levels)) or len(levels) > 4:
@@ -73,112 +90,80 @@ def funnel(
     errors = np.sqrt(effects.vi)
     if not (effects.k and np.all(np.isfinite(errors)) and errors.max() > 0):
         raise InputError("a funnel needs studies with positive, finite variances")
+    if fill and fill.observed.effects.study != effects.study:
+        raise InputError("the studies filled in belong to other studies", remedy="fill these")
     null = effects.measure.null
     levels = levels if math.isfinite(null) else ()
+    if power:
+        if not (math.isfinite(null) and math.isfinite(power.theta) and power.theta != null):
+            raise InputError("power needs an effect that differs from a value of no effect")
+        levels = (1 - power.alpha,)
 
     with styled():
         size = type_size(width_mm)
-        width = width_mm * POINTS_PER_MM
+        shown = fill.filled if fill else result
         most = 1.06 * float(errors.max())
         spread = float(norm.ppf(0.975)) * most
-        ends = [result.estimate - spread, result.estimate + spread, *effects.yi]
+        ends = [shown.estimate - spread, shown.estimate + spread, *shown.effects.yi]
         if levels:
             edge = float(norm.ppf(0.5 + levels[-1] / 2)) * most
             ends += [null - edge, null + edge]
         pad = 0.03 * (max(ends) - min(ends))
         limits = (float(min(ends)) - pad, float(max(ends)) + pad)
-
-        heading = fit(title, width - 3, size + 1.5, "bold", lines=3) if title else []
-        top = len(heading) * LEADING * (size + 1.5) + 0.8 * size
-        tall = 0.68 * (width - 5 * size)
-        words = _small_print(result)
-        note_lines = [line for text in words for line in fit(text, width - 3, size - 0.5, lines=3)]
-        key = [("", f"p ≥ {_p(levels[0])}")] if levels else []
-        for i, (low, high) in enumerate(itertools.pairwise(levels)):
-            key.append((_GREYS[i], f"{_p(high)} ≤ p < {_p(low)}"))
-        if levels:
-            key.append((_GREYS[len(levels) - 1], f"p < {_p(levels[-1])}"))
-        rows = _key_rows([text for _, text in key], width - 3, size)
-        axis = top + tall
-        name = fit(x_label or axis_name(effects.measure), width - 5 * size, size, lines=3)
-        y_name = axis + 5 + LEADING * size + 0.7 * size
-        y_key = y_name + len(name) * LEADING * size + 0.5 * size
-        y_note = y_key + (rows[-1][0] + 1) * 1.2 * LEADING * size if key else y_key
-        height = y_note + len(note_lines) * LEADING * (size - 0.5) + 0.2 * size
-
-        page = Picture(
-            width,
-            height,
-            heading=title or f"Funnel plot: {effects.measure.label}",
-            alt=_alt(result, levels, words),
+        words = _small_print(result, power, fill)
+        page = sheet(
+            width_mm,
+            Scale(
+                limits,
+                lambda room, size: ticks_for(limits, effects.measure, width=room, size=size),
+                x_label or axis_name(effects.measure),
+            ),
+            Scale((most, 0.0), partial(plain_ticks, (0.0, most), upright=True), "Standard error"),
+            heading=f"Funnel plot: {effects.measure.label}",
+            alt=_alt(result, levels, power, fill, words),
+            title=title,
+            key=_key(levels, power, fill, size),
+            notes=words,
+            right=7 + 1.6 * size + text_width("80%", size) if power else 0.0,
         )
-        for i, line in enumerate(heading):
-            y = 1.5 + (i + 0.5) * LEADING * (size + 1.5)
-            page.write(1.5, y, line, size=size + 1.5, weight="bold")
-
-        ticks_y, digits = _error_ticks(most)
-        left = 2.4 * size + text_width(f"{0:.{digits}f}", size) + 6
-        plot = page.add_axes(
-            (left / width, 1 - axis / height, (width - left - 1.5) / width, tall / height)
-        )
-        plot.set_xlim(*limits)
-        plot.set_ylim(most, 0)
-        plot.spines[["right", "top"]].set_visible(False)
-        plot.spines[["left", "bottom"]].set(linewidth=RULE, color=INK)
-        _contours(plot, null, levels, most, limits)
-        _funnel(plot, result, most)
-        ticks = ticks_for(limits, effects.measure, width=width - left, size=size)
-        style: dict[str, Any] = {"fontproperties": font(size), "color": INK, "parse_math": False}
-        plot.xaxis.set_ticks([place for place, _ in ticks], [text for _, text in ticks], **style)
-        plot.yaxis.set_ticks(ticks_y, [f"{t:.{digits}f}" for t in ticks_y], **style)
-        plot.tick_params(length=3, width=RULE, pad=2, color=INK)
-        page.text(
-            (1.5 + size / 2) / width,
-            1 - (top + tall / 2) / height,
-            "Standard error",
-            fontproperties=font(size),
-            color=INK,
-            rotation=90,
-            ha="center",
-            va="center",
-        )
-        middle = (left + width - 1.5) / 2
-        for i, line in enumerate(name):
-            page.write(middle, y_name + i * LEADING * size, line, size=size, align="center")
-        for (colour, text), (row, x) in zip(key, rows, strict=True):
-            y = y_key + row * 1.2 * LEADING * size
-            page.box(1.5 + x, y, 0.8 * size, colour or "white")
-            page.write(1.5 + x + 1.2 * size, y, text, size=size)
-        for i, line in enumerate(note_lines):
-            y = y_note + i * LEADING * (size - 0.5)
-            page.write(1.5, y, line, size=size - 0.5, colour=SOFT)
-        return page
+        if power:
+            _sunset(page, null, power, most)
+            _edges(page.plot, null, levels[0], most, limits)
+        else:
+            _contours(page.plot, null, levels, most, limits)
+        _funnel(page.plot, result, fill, most)
+        return page.page
 
 
 def _p(level: float) -> str:
     return f"{1 - level:.3g}"
 
 
-def _key_rows(texts: list[str], width: float, size: float) -> list[tuple[int, float]]:
-    """The row and the place of each entry of the key, wrapped to the width."""
-    places = []
-    row, x = 0, 0.0
-    for text in texts:
-        wide = 1.2 * size + text_width(text, size)
-        if x and x + wide > width:
-            row, x = row + 1, 0.0
-        places.append((row, x))
-        x += wide + 1.4 * size
-    return places
-
-
-def _error_ticks(most: float) -> tuple[list[float], int]:
-    power = math.floor(math.log10(most))
-    for step in (s * 10.0**p for p in (power - 1, power) for s in (1, 2, 5)):
-        if most / step <= 5.5:
-            break
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [float(i * step) for i in range(int(most / step) + 1)], digits
+def _key(
+    levels: Sequence[float], power: ExcessSignificance | None, fill: TrimFill | None, size: float
+) -> list[Entry]:
+    key = []
+    if fill:
+        key.append(Entry("study", POINT))
+        if fill.k0:
+            key.append(Entry("filled in", _HOLLOW))
+    if power:
+        shown = ("", *(f"{p:.0%}" for p in POWERS))
+        key += [Entry(f"power < {shown[1]}", shade(_SUNSET[0], size))]
+        key += [
+            Entry(f"{low} to {high}", shade(colour, size))
+            for (low, high), colour in zip(itertools.pairwise(shown[1:]), _SUNSET[1:], strict=False)
+        ]
+        key.append(Entry(f"≥ {shown[-1]}", shade(_SUNSET[-1], size)))
+        key.append(Entry(f"p = {_p(levels[0])}", {"color": _EDGE, "lw": RULE}))
+    elif levels:
+        key += [Entry(f"p ≥ {_p(levels[0])}", shade("white", size))]
+        key += [
+            Entry(f"{_p(high)} ≤ p < {_p(low)}", shade(_GREYS[i], size))
+            for i, (low, high) in enumerate(itertools.pairwise(levels))
+        ]
+        key.append(Entry(f"p < {_p(levels[-1])}", shade(_GREYS[len(levels) - 1], size)))
+    return key
 
 
 def _contours(
@@ -198,51 +183,132 @@ def _contours(
     plot.set_xlim(*limits)
 
 
-def _funnel(plot: Axes, result: PooledEffect, most: float) -> None:
-    """The pooled effect, where 95% of studies would lie without heterogeneity, and the studies."""
-    middle, spread = result.estimate, float(norm.ppf(0.975)) * most
-    plot.plot([middle, middle], [0, most], color=OURS, lw=0.9, ls=(0, (1, 2)), zorder=2)
-    for side in (-1, 1):
-        plot.plot(
-            [middle, middle + side * spread],
-            [0, most],
-            color=OURS,
-            lw=0.9,
-            ls=(0, (5, 3)),
-            zorder=2,
-        )
-    plot.plot(
-        result.effects.yi,
-        np.sqrt(result.effects.vi),
-        ls="none",
-        marker="o",
-        ms=4.2,
-        mfc=OURS,
-        mec="white",
-        mew=0.5,
-        clip_on=False,
-        gid="studies",
-        zorder=3,
+def _edges(plot: Axes, null: float, level: float, most: float, limits: tuple[float, float]) -> None:
+    """Where studies become significant, as lines, and no effect between them."""
+    edge = float(norm.ppf(0.5 + level / 2)) * most
+    plot.plot([null - edge, null, null + edge], [most, 0, most], color=_EDGE, lw=RULE, zorder=1)
+    plot.plot([null, null], [0, most], color=REFERENCE, lw=RULE, zorder=1)
+    plot.set_xlim(*limits)
+
+
+def _sunset(page: Sheet, null: float, power: ExcessSignificance, most: float) -> None:
+    """Bands of power, which falls as the standard error grows, and its axis on the right."""
+    plot, size = page.plot, page.size
+    crit = float(norm.ppf(1 - power.alpha / 2))
+    shift = np.linspace(0, crit + 8, 4001)  # effect in standard errors
+    reached = norm.cdf(shift - crit) + norm.cdf(-shift - crit)
+    wanted = [p for p in POWERS if p > power.alpha]
+    edges = abs(power.theta - null) / np.interp(wanted, reached, shift)  # falling
+    last, ticks = most, []
+    colours = _SUNSET[len(POWERS) - len(wanted) :]
+    for p, edge, colour in zip(wanted, edges, colours, strict=False):
+        if edge < last:
+            plot.axhspan(float(edge), last, color=colour, lw=0, zorder=0)
+            last = float(edge)
+        if edge < most:
+            ticks.append((float(edge), f"{p:.0%}"))
+    right = plot.twinx()
+    right.set_ylim(most, 0)
+    right.set_facecolor("none")
+    right.spines[["left", "top", "bottom"]].set_visible(False)
+    right.spines["right"].set(linewidth=RULE, color=INK)
+    room = page.bottom - page.top
+    kept: list[Tick] = []
+    for tick in reversed(ticks):  # the highest power first
+        if not kept or (tick[0] - kept[-1][0]) / most * room >= 1.2 * size:
+            kept.append(tick)
+    set_ticks(right, "y", kept, size)
+    width, height = page.page.size_points
+    page.page.text(
+        (page.x1 + 7 + text_width("80%", size) + 0.9 * size) / width,
+        1 - (page.top + page.bottom) / 2 / height,
+        "Power",
+        fontproperties=font(size),
+        color=INK,
+        rotation=270,
+        ha="center",
+        va="center",
     )
 
 
-def _small_print(result: PooledEffect) -> list[str]:
-    texts = ["Dotted: pooled effect. Dashed: 95% of studies if all shared it."]
+def _funnel(plot: Axes, result: PooledEffect, fill: TrimFill | None, most: float) -> None:
+    """The pooled effect, where 95% of studies would lie without heterogeneity, and the studies."""
+    middle, spread = result.estimate, float(norm.ppf(0.975)) * most
+    plot.plot([middle, middle], [0, most], zorder=2, gid="estimate", **_DOTTED)
+    if fill:
+        middle = fill.filled.estimate
+        plot.plot([middle] * 2, [0, most], color=OURS, lw=0.9, zorder=2, gid="adjusted")
+    for side in (-1, 1):
+        plot.plot([middle, middle + side * spread], [0, most], zorder=2, **_DASHED)
+    effects = result.effects
+    plot.plot(
+        effects.yi,
+        np.sqrt(effects.vi),
+        ls="none",
+        clip_on=False,
+        gid="studies",
+        zorder=3,
+        **POINT,
+    )
+    if fill and fill.k0:
+        added = fill.filled.effects
+        plot.plot(
+            added.yi[effects.k :],
+            np.sqrt(added.vi[effects.k :]),
+            ls="none",
+            clip_on=False,
+            gid="filled",
+            zorder=3,
+            **_HOLLOW,
+        )
+
+
+def _small_print(
+    result: PooledEffect, power: ExcessSignificance | None, fill: TrimFill | None
+) -> list[str]:
+    natural = result.effects.measure.natural
+    if fill:
+        count = f"{fill.k0} {'study' if fill.k0 == 1 else 'studies'}"
+        where = f" on the {fill.side}" if fill.k0 else ""
+        texts = [
+            f"Dotted: pooled effect ({show(natural(result.estimate))}). Solid: with {count} filled "
+            f"in{where} ({fill.estimator}; {show(natural(fill.filled.estimate))}). "
+            "Dashed: 95% of studies if all shared it."
+        ]
+    else:
+        texts = ["Dotted: pooled effect. Dashed: 95% of studies if all shared it."]
+    if power:
+        texts.append(
+            f"Power to find {show(natural(power.theta))} at p < {power.alpha:.3g}: median "
+            f"{np.median(power.power):.0%}. Significant studies: {power.observed}, expected "
+            f"{show(power.expected, 1)} ({show_p(power.chi2_p)})."
+        )
     if result.effects.k < FEW:
         texts.append(
-            f"Fewer than {FEW} studies (k\u00a0=\u00a0{result.effects.k}): "
+            f"Fewer than {FEW} studies (k = {result.effects.k}): "
             "asymmetry cannot be told from chance."
         )
     return texts
 
 
-def _alt(result: PooledEffect, levels: Sequence[float], words: list[str]) -> str:
-    effects = result.effects
+def _alt(
+    result: PooledEffect,
+    levels: Sequence[float],
+    power: ExcessSignificance | None,
+    fill: TrimFill | None,
+    words: list[str],
+) -> str:
+    effects = (fill.filled if fill else result).effects
     points = "; ".join(
         f"{study}: {show(effects.measure.natural(float(y)))}, standard error {show(math.sqrt(v))}"
         for study, y, v in zip(effects.study, effects.yi, effects.vi, strict=True)
     )
     shown = f" Shaded by significance at p = {', '.join(map(_p, levels))}." if levels else ""
+    if power:
+        each = ", ".join(
+            f"{study} {p:.0%}" for study, p in zip(result.effects.study, power.power, strict=True)
+        )
+        shown = f" Shaded by power: {each}."
     return (
         f"Funnel plot of {effects.k} effects ({effects.measure.label}) against standard error: "
         f"{points}.{shown} {' '.join(words)}"

@@ -10,9 +10,10 @@ from typing import Literal
 
 from meta.errors import InputError
 from meta.measures.registry import Measure
+from meta.plots.lights import check_lights
 from meta.results import PooledEffect, show, show_p
 
-Role = Literal["primary", "sensitivity", "published", "unpooled"]
+Role = Literal["primary", "sensitivity", "published", "unpooled", "refit"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Row:
     columns: tuple[str, ...]
     role: Role = "primary"
     href: str | None = None
+    lights: tuple[str, ...] = ()  # judgements of risk of bias, keys of ``meta.plots.lights``
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,16 @@ class Group:
     totals: tuple[str, ...] = ()
 
 
-def describe(groups: Sequence[Group], measure: Measure) -> str:
+def describe(groups: Sequence[Group], measure: Measure, lights: Sequence[str] = ()) -> str:
     """The picture in words: every study, every pooled effect, and why there is none."""
     parts = [f"Forest plot of {len(groups)} {'analysis' if len(groups) == 1 else 'analyses'}"]
     parts[0] += f", effects as {_lower(measure.label)} with {level(groups):.0%} intervals."
     decimals = digits(groups, measure)
     for group in groups:
         listed = "; ".join(
-            f"{row.label}: {_interval(measure, row.yi, row.ci, decimals)}" + _ROLE_WORDS[row.role]
+            f"{row.label}: {_interval(measure, row.yi, row.ci, decimals)}"
+            + _ROLE_WORDS[row.role]
+            + _judged(row, lights)
             for row in group.rows
         )
         count = f"{len(group.rows)} {'row' if len(group.rows) == 1 else 'rows'}"
@@ -63,7 +67,8 @@ def describe(groups: Sequence[Group], measure: Measure) -> str:
             )
             if result.prediction:
                 low, high = ends(measure, result.prediction, decimals)
-                text += f" Prediction interval {low} to {high}."
+                name = prediction_label(result).replace("\u00a0", " ")
+                text += f" {name} {low} to {high}."
             text += f" {result.heterogeneity()}."
         else:
             text += " Not pooled."
@@ -78,10 +83,20 @@ _ROLE_WORDS = {
     "sensitivity": " (sensitivity only)",
     "published": " (as published)",
     "unpooled": " (not pooled)",
+    "refit": "",
 }
 
 
-def check(groups: Sequence[Group], heads: tuple[str, ...]) -> None:
+def _judged(row: Row, lights: Sequence[str]) -> str:
+    told = [
+        f"{head} {judgement}"
+        for head, judgement in zip(lights, row.lights, strict=False)
+        if judgement
+    ]
+    return f" (risk of bias: {', '.join(told)})" if told else ""
+
+
+def check(groups: Sequence[Group], heads: tuple[str, ...], lights: Sequence[str] = ()) -> None:
     if not any(group.rows or group.result or group.note for group in groups):
         raise InputError("there is nothing to draw", remedy="give a group with a row or a note")
     wrong = [
@@ -95,6 +110,19 @@ def check(groups: Sequence[Group], heads: tuple[str, ...]) -> None:
         for group in groups
         if group.totals and len(group.totals) != len(heads)
     ]
+    unlit = [
+        f"{row.label}: {len(row.lights)} judgements"
+        for group in groups
+        for row in group.rows
+        if row.lights and len(row.lights) != len(lights)
+    ]
+    if unlit:
+        raise InputError(
+            f"the plot has {len(lights)} lights ({', '.join(lights)}), some rows have not",
+            unlit,
+            remedy="give each row a judgement for each, empty where there is none",
+        )
+    check_lights(light for group in groups for row in group.rows for light in row.lights)
     if wrong:
         raise InputError(
             f"the plot has {len(heads)} columns ({', '.join(heads)}), some rows have not",
@@ -151,6 +179,12 @@ def pooled_label(result: PooledEffect, level: float) -> str:
     return "Pooled effect (" + about.replace(" ", "\u00a0") + ")"
 
 
+def prediction_label(result: PooledEffect) -> str:
+    """What stands before a prediction interval: its distribution and degrees of freedom."""
+    df = result.prediction_df
+    return "Prediction interval " + ("(normal)" if df is None else f"(t,\u00a0{df:.3g}\u00a0df)")
+
+
 def small_print(group: Group) -> list[str]:
     """Method, test, heterogeneity and notes of a group; each a line or more."""
     texts = [group.note] if group.note else []
@@ -165,6 +199,7 @@ def small_print(group: Group) -> list[str]:
             *texts,
             *result.notes,
         ]
+    texts = [text.replace("tau²", "τ²").replace("tau2", "τ²") for text in texts]
     # Two ends of an interval and two sides of a sign stay on one line.
     texts = [re.sub(r"(?<=[\d–]) to (?=[\d−–])", "\u00a0to\u00a0", text) for text in texts]
     return [re.sub(r" ([=<>≥≤±]) ", "\u00a0\\1\u00a0", text) for text in texts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from meta.errors import InputError
@@ -18,6 +18,7 @@ from meta.plots.groups import (
     ends,
     level,
     pooled_label,
+    prediction_label,
     short,
     small_print,
 )
@@ -28,6 +29,7 @@ MARGIN = 1.5  # points left free at either side
 NAME_SHARE = 0.24  # of the width that names of studies may take before they wrap
 WORDS_SHARE = 0.18  # of the width that a column of words may take before it wraps
 PLOT_SHARE = 0.25  # of the width below which columns of words fold under the names
+LIGHTS_SHARE = 0.2  # of the width below which lights fold under the names
 LEAST_PLOT = 0.16  # of the width below which there is no picture
 
 
@@ -83,7 +85,11 @@ class Layout:
         limits: tuple[float, float] | None,
         smallest: float | None,
         width_mm: float,
+        lights: tuple[str, ...] = (),
+        first: str = "Study",
     ) -> None:
+        self.lights, self.first = lights, first
+        self.meanings: dict[str, str] = {}  # what each light stands for
         self.groups, self.measure, self.heads, self.smallest = groups, measure, heads, smallest
         self.size = type_size(width_mm)
         self.small = max(5.5, self.size - 0.9)
@@ -134,7 +140,11 @@ class Layout:
 
     def _place_columns(self) -> None:
         size, gap = self.size, self.gap
-        right = self._place_numbers()
+        self.light = min(1.35 * size, 0.8 * self.pitch)  # across a light
+        heads = [text_width(head, self.small, "bold") for head in self.lights]
+        self.light_step = max([self.light + 0.25 * size, *(w + 0.4 * size for w in heads)])
+        block = len(self.lights) * self.light_step + gap if self.lights else 0.0
+        right = self._place_numbers() - block
         rows = [row for g in self.groups for row in g.rows]
         cells = [[row.columns[i] for row in rows] for i in range(len(self.heads))]
         numeric = [all(map(_is_number, column)) for column in cells]
@@ -146,6 +156,12 @@ class Layout:
 
         kept = list(range(len(self.heads)))
         self.folded: list[int] = []
+        # Where lights would take the room of the plot they go under the names.
+        numbers = [i for i in kept if numeric[i]]
+        self.lights_under = bool(self.lights) and room(numbers) < LIGHTS_SHARE * self.width
+        if self.lights_under:
+            right += block
+            names = max(names, len(self.lights) * self.light_step)
         if room(kept) < PLOT_SHARE * self.width:
             self.folded = [i for i in kept if not numeric[i]]
             kept = [i for i in kept if numeric[i]]
@@ -155,7 +171,7 @@ class Layout:
                 [f"columns: {', '.join(self.heads)}"],
                 remedy="leave a column out, shorten its cells, or make the plot wider",
             )
-        self.name = Column(("Study",), MARGIN, MARGIN + names, "left")
+        self.name = Column((self.first,), MARGIN, MARGIN + names, "left")
         self.columns: dict[int, Column] = {}
         x = self.name.high
         for i in kept:
@@ -164,6 +180,15 @@ class Layout:
             self.columns[i] = Column(lines, x + gap, x + gap + widths[i], flush)
             x += gap + widths[i]
         self.x0, self.x1 = x + gap, right - gap
+        if self.lights_under:
+            self.light_at = [
+                MARGIN + self.indent + (i + 0.5) * self.light_step for i in range(len(self.lights))
+            ]
+            return
+        # Else they stand at the right edge, after all numbers, which move aside for them.
+        edge = self.width - MARGIN - len(self.lights) * self.light_step
+        self.light_at = [edge + (i + 0.5) * self.light_step for i in range(len(self.lights))]
+        self._shift_numbers(block)
 
     def _place_numbers(self) -> float:
         """Estimates with their intervals, and weights, from the right edge; gives their left."""
@@ -197,6 +222,15 @@ class Layout:
         self.anchors = (right - parts[2] - parts[1] - 2 * space, right - parts[2] - space, right)
         return right - wide
 
+    def _shift_numbers(self, by: float) -> None:
+        def moved(column: Column) -> Column:
+            return replace(column, low=column.low - by, high=column.high - by)
+
+        self.numbers = moved(self.numbers)
+        self.weights = moved(self.weights) if self.weights else None
+        low, middle, high = self.anchors
+        self.anchors = (low - by, middle - by, high - by)
+
     def _width(self, i: int, cells: list[str], numeric: bool) -> float:
         size = self.size
         totals = [g.totals[i] for g in self.groups if g.totals]
@@ -215,8 +249,9 @@ class Layout:
             if group.result:
                 label = pooled_label(group.result, self.level)
                 wanted.append(self.indent + text_width(label, size, "bold"))
-        wanted.append(self.indent + text_width("Prediction interval", size))
-        return min(max(wanted), max(NAME_SHARE * self.width, 8 * size)) + 0.01
+                if group.result.prediction:
+                    wanted.append(self.indent + text_width(prediction_label(group.result), size))
+        return min(max(wanted, default=0.0), max(NAME_SHARE * self.width, 8 * size)) + 0.01
 
     # Down the page ---------------------------------------------------------------------------
 
@@ -246,7 +281,10 @@ class Layout:
         under = tuple(fit(folded, room, self.small, lines=3)) if folded else ()
         return Band(
             "row",
-            max(self._height(t, under if t is lines else ()) for t in (lines, *cells.values())),
+            max(
+                *(self._height(t, under if t is lines else ()) for t in (lines, *cells.values())),
+                self._height(lines, under) + (self.light_room if row.lights else 0.0),
+            ),
             lines,
             cells,
             self._numbers(row.yi, row.ci),
@@ -276,7 +314,7 @@ class Layout:
             indent=self.indent,
         )
         if result.prediction:
-            lines = tuple(fit("Prediction interval", room, self.size, lines=3))
+            lines = tuple(fit(prediction_label(result), room, self.size, lines=3))
             yield Band(
                 "prediction",
                 self._height(lines),
@@ -297,6 +335,11 @@ class Layout:
             lines = across if beside[-1].endswith("…") else beside
             height = len(lines) * LEADING * self.small + 0.25 * self.small
             yield Band("small", height, tuple(lines), group=g, indent=self.indent)
+
+    @property
+    def light_room(self) -> float:
+        """Height of the line of lights under a name."""
+        return 1.15 * self.light if self.lights_under else 0.0
 
     def _height(self, lines: tuple[str, ...], under: tuple[str, ...] = ()) -> float:
         return self.pitch + LEADING * ((len(lines) - 1) * self.size + len(under) * self.small)

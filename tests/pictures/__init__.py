@@ -7,7 +7,7 @@ committed. They are small (90 dpi) and set in the font that matplotlib brings al
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -210,14 +210,13 @@ def read(name: str) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def renew() -> list[Path]:
-    """Draw all baselines again."""
+def renew(cases: Mapping[str, Callable[[], Picture]], *, shades: int = 64) -> list[Path]:
+    """Draw these baselines again; shades enough for their inks keep them below 30 kB."""
     paths = []
-    for name, draw in CASES.items():
+    for name, draw in cases.items():
         image = Image.fromarray(pixels(draw()))
         paths.append(FOLDER / f"{name}.png")
-        # 64 shades hold the few inks and their edges; they keep a baseline below 30 kB.
-        image.quantize(64, dither=Image.Dither.NONE).save(paths[-1], optimize=True)
+        image.quantize(shades, dither=Image.Dither.NONE).save(paths[-1], optimize=True)
     return paths
 
 
