@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.reference import univariate
+from tests.reference import counts, univariate
 from tests.reference.__main__ import EFFECT_SIZES, judge
 from tests.reference.metafor_cases import load
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("function", [*EFFECT_SIZES, *univariate.ANSWER])
+@pytest.mark.parametrize("function", [*EFFECT_SIZES, *univariate.ANSWER, *counts.FUNCTIONS])
 def test_every_case_agrees_or_differs_by_a_proven_rule(shared: Path, function: str) -> None:
     cases = [c for c in load(shared / "reference/metafor_dev.json.gz") if c.function == function]
     assert cases, f"the file has no case of {function}"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.reference import effect_sizes, univariate
+from tests.reference import counts, effect_sizes, univariate
 from tests.reference.metafor_cases import Case, load
 
 EFFECT_SIZES = ("escalc", "smd_bias_correction")
@@ -25,25 +25,27 @@ def judge(case: Case) -> tuple[str, str]:
         return verdict.outcome, verdict.detail
     if case.function in univariate.ANSWER:
         return univariate.judge(case)
+    if case.function in counts.FUNCTIONS:
+        return counts.judge(case)
     return "skipped", LATER
 
 
 def run(path: Path) -> tuple[dict[str, Counter[str]], list[str]]:
     """Verdicts counted by function, and a line for every case that failed."""
-    counts: dict[str, Counter[str]] = {}
+    tally: dict[str, Counter[str]] = {}
     failed = []
     for case in load(path):
         verdict, detail = judge(case)
-        counts.setdefault(case.function, Counter())[verdict] += 1
+        tally.setdefault(case.function, Counter())[verdict] += 1
         if verdict == "failed":
             failed.append(f"{case.id}  {detail}")
-    return counts, failed
+    return tally, failed
 
 
-def lines(counts: dict[str, Counter[str]]) -> Iterator[str]:
-    for function, count in sorted(counts.items()):
+def lines(tally: dict[str, Counter[str]]) -> Iterator[str]:
+    for function, count in sorted(tally.items()):
         yield f"{function:24}" + "".join(f"  {count[v]:5} {v}" for v in VERDICTS)
-    total = sum(counts.values(), Counter[str]())
+    total = sum(tally.values(), Counter[str]())
     yield ", ".join(f"{total[v]} {v}" for v in VERDICTS)
 
 
@@ -71,12 +73,12 @@ checked exactly, the rest to 1e-4. The rules stand in `tests/reference/effect_si
 """
 
 
-def page(counts: dict[str, Counter[str]]) -> str:
+def page(tally: dict[str, Counter[str]]) -> str:
     rows = [
         f"| {f} | {c['passed']} | {c['differ']} | {c['failed']} | {c['skipped']} |"
-        for f, c in sorted(counts.items())
+        for f, c in sorted(tally.items())
     ]
-    total = sum(counts.values(), Counter[str]())
+    total = sum(tally.values(), Counter[str]())
     rows.append(
         f"| **all** | {total['passed']} | {total['differ']} | {total['failed']} "
         f"| {total['skipped']} |"
@@ -85,10 +87,10 @@ def page(counts: dict[str, Counter[str]]) -> str:
 
 
 def main(words: list[str]) -> int:
-    counts, failed = run(Path(words[0]))
-    print("\n".join([*failed, *lines(counts)]))
+    tally, failed = run(Path(words[0]))
+    print("\n".join([*failed, *lines(tally)]))
     if "--write" in words:
-        Path(words[words.index("--write") + 1]).write_text(page(counts), encoding="utf-8")
+        Path(words[words.index("--write") + 1]).write_text(page(tally), encoding="utf-8")
     return 1 if failed else 0
 
 
