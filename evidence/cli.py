@@ -217,15 +217,9 @@ def pool(session: Session, claims: Sequence[str], as_json: bool) -> None:
         table = Table(
             title=row.claim.statement, title_justify="left", show_edge=False, pad_edge=False
         )
-        for head, justify in (
-            ("analysis", "left"),
-            ("k", "right"),
-            ("estimate (CI)", "left"),
-            ("prediction", "left"),
-            ("I²", "right"),
-            ("how, or why not", "left"),
-        ):
-            table.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for head in ("analysis", "k", "estimate (CI)", "prediction", "I²", "how, or why not"):
+            numeric = head in ("k", "I²")
+            table.add_column(head, justify="right" if numeric else "left", overflow="fold")
         for analysis in row.analyses:
             table.add_row(*steps.pool_cells(analysis))
         session.out.print(table)

@@ -391,7 +391,8 @@ class Eutils:
             session.headers["User-Agent"] = self._identity["tool"]
             session.trust_env = not _is_loopback(self._host)
             self._local.session = session
-        return self._local.session  # type: ignore[no-any-return]
+        mine: requests.Session = self._local.session
+        return mine
 
     def close(self) -> None:
         """Close this thread's connections."""

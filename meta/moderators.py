@@ -126,7 +126,7 @@ def _named(moderators: Mapping[str, Any] | Any, k: int) -> dict[str, Any]:
     if moderators is None:
         return {}
     if hasattr(moderators, "keys"):
-        return {str(name): moderators[name] for name in moderators.keys()}  # noqa: SIM118
+        return {str(name): moderators[name] for name in moderators.keys()}  # noqa: SIM118  # not all iterate over their keys
     array = np.asarray(moderators, dtype=float)
     if array.ndim == 1:
         array = array[:, None]

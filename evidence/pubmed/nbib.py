@@ -98,7 +98,7 @@ def _record(entry: list[str]) -> Record | tuple[int, str]:
         else:
             whole.append(line)
     lines = (line + "\n" for line in whole)
-    fields = next(Medline.parse(lines))  # type: ignore[no-untyped-call]
+    fields = next(Medline.parse(lines))  # type: ignore[no-untyped-call]  # Biopython has no types
     pmid = _one(fields, "PMID")
     if not pmid.isdigit():
         return 0, f"PMID {pmid!r}" if pmid else "no PMID"

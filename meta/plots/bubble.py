@@ -103,11 +103,11 @@ def bubble(
     measure = effects.measure
     keep = [e for line in lines for e in line.ci.ravel()] if interval else []
     keep += [e for line in lines for e in line.estimate]
-    wide = [tuple(map(float, p)) for line in lines for p in line.prediction] if not by else []
+    wide = [(float(p[0]), float(p[1])) for line in lines for p in line.prediction] if not by else []
     ends = limits or limits_for(
         [(float(y), float(y)) for y in effects.yi],
         [*keep, *effects.yi],
-        wide=wide,  # type: ignore[arg-type]
+        wide=wide,
     )
     span = 0.05 * (float(grid[-1]) - float(grid[0]))
     across = (float(grid[0]) - span, float(grid[-1]) + span)

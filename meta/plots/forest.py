@@ -337,7 +337,7 @@ class _Drawing:
                 size = self.small if band.kind == "small" else self.size
                 reach = max(text_width(text, size, band.bold) for text in band.texts)
                 if MARGIN + band.indent + reach > at.x0 - 3:
-                    if marked:  # a stub without a mark beside it would say nothing
+                    if marked:  # a piece without a mark beside it would say nothing
                         segments.append((start, y))
                     marked, resumed = False, True
             if band.ci is not None:

@@ -44,10 +44,10 @@ def leave_one_out_forest(
             "these refits leave nothing out",
             remedy="give leave_one_out(result.effects), or draw them with cumulative_forest",
         )
-    sequence = range(len(refits.label))
+    sequence = list(range(len(refits.label)))
     if order == "estimate":
-        sequence = [int(i) for i in np.argsort(refits.estimate, kind="stable")]  # type: ignore[assignment]
-    group = _group(refits, result, list(sequence), "")
+        sequence = [int(i) for i in np.argsort(refits.estimate, kind="stable")]
+    group = _group(refits, result, sequence, "")
     return _draw(group, result, "Left out", left, right, limits, title, width_mm)
 
 
