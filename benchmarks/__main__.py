@@ -1,4 +1,4 @@
-"""Lists and runs the benchmarks: every module of this package with a function ``run()``."""
+"""Lists and runs the benchmarks: every module of this package and below with a ``run()``."""
 
 from __future__ import annotations
 
@@ -7,28 +7,48 @@ import importlib
 import pkgutil
 import sys
 import time
+from collections.abc import Sequence
 
 import benchmarks
 
 
 def names() -> list[str]:
-    """The benchmark modules, by name."""
-    found = (m.name for m in pkgutil.iter_modules(benchmarks.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    """The benchmark modules, by name: ``triage``, ``meta.single``."""
+    found = pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
+    modules = (m.name.removeprefix("benchmarks.") for m in found if not m.ispkg)
+    return sorted(name for name in modules if not name.rpartition(".")[2].startswith("_"))
+
+
+def chosen(wanted: Sequence[str]) -> list[str]:
+    """The modules that are named, each by itself or with all of its package; all for none."""
+    known = names()
+    if not wanted:
+        return known
+    found: dict[str, None] = {}
+    for name in wanted:
+        some = [each for each in known if each == name or each.startswith(f"{name}.")]
+        if not some:
+            raise KeyError(name)
+        found |= dict.fromkeys(some)
+    return list(found)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", help="all where none is named")
+    parser.add_argument(
+        "name", nargs="*", help="a module or package of them; all where none is named"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is and end")
     wanted = parser.parse_args()
-    if unknown := sorted(set(wanted.name) - set(names())):
-        parser.error(f"there is no benchmark {unknown[0]!r}; known: {', '.join(names())}")
-    for name in wanted.name or names():
+    try:
+        modules = chosen(wanted.name)
+    except KeyError as unknown:
+        parser.error(f"there is no benchmark {unknown}; known: {', '.join(names())}")
+    for name in modules:
         module = importlib.import_module(f"benchmarks.{name}")
         title = (module.__doc__ or "").partition("\n")[0]
         if wanted.list:
-            print(f"{name:<12} {title}")
+            print(f"{name:<18} {title}")
             continue
         print(f"== {name}: {title}", flush=True)
         start = time.perf_counter()

@@ -13,9 +13,11 @@ from scipy import special
 
 from meta.errors import UnknownName
 from meta.fitting import check_level, quantile, two_sided_p
+from meta.frames import complete_rows, length, rows_of
 from meta.measures import effects, measure_named
 from meta.measures.checks import columns_of_one_length
 from meta.measures.zero_cells import To
+from meta.present import Presented, Table, natural_table
 from meta.results import Effects, show, show_p
 
 Array = NDArray[np.float64]
@@ -34,7 +36,7 @@ class StratifiedTest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class StratifiedEffect:
+class StratifiedEffect(Presented):
     """A common effect pooled over 2x2 tables (or rates), on the analysis scale.
 
     ``effects`` shows the studies one by one, NaN where a study's own effect is undefined; only
@@ -112,6 +114,11 @@ class StratifiedEffect:
         }
         return [*studies, pooled]
 
+    def _tables(self) -> tuple[Table, ...]:
+        measure, notes = self.effects.measure, (self.heterogeneity(), *self.notes)
+        caption = f"{measure.label}, {self.method}"
+        return (natural_table(caption, measure, self.rows(), self.level, notes=notes),)
+
     def __str__(self) -> str:
         return self.summary()
 
@@ -135,7 +142,7 @@ def mantel_haenszel(
         Odds, risk or rate ratio; risk or rate difference.
     data, study, **columns
         As for ``meta.measures.effects``: ``events_1, total_1, events_2, total_2`` for the first
-        three, ``events_1, time_1, events_2, time_2`` for rates.
+        three, ``events_1, time_1, events_2, time_2`` for rates; ``missing`` too.
     add, to
         Continuity correction of the rows that show single studies, and of Q, which is built from
         them. The pooled effect uses the counts as they are: zero cells need no correction, and
@@ -229,6 +236,9 @@ def counts(
     for name in measure_named(measure).needs:
         value = columns.get(name, name)
         found[name] = data[value] if data is not None and isinstance(value, str) else value
+    if columns.get("missing") == "drop":  # as ``effects`` did
+        keep = complete_rows(found, length(found.values()))
+        found = {name: rows_of(values, keep) for name, values in found.items()}
     return tuple(columns_of_one_length(found).values())
 
 
@@ -249,8 +259,9 @@ def _stratified(
     statistic = estimate / se if se > 0 else NAN
     used = np.isfinite(rows.yi) & np.isfinite(rows.vi) & (rows.vi > 0)
     y, v = rows.yi[used], rows.vi[used]
-    q = float((((y - estimate) ** 2) / v).sum())
     df = max(len(y) - 1, 0)
+    # One study cannot differ from others, though a correction may part it from the estimate.
+    q = float((((y - estimate) ** 2) / v).sum()) if df or not len(y) else 0.0
     p = NAN if math.isnan(q) else float(special.chdtrc(df, q)) if df else 1.0
     half = quantile(level, None) * se
     total = weights.sum()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.errors import InputError, UnknownName
 from meta.results import Effects
 from meta.tau2 import TAU2, Tau2, estimate
-from meta.weighted import Parts, Problem
+from meta.weighted import MeanParts, Parts, Problem
 
 Array = NDArray[np.float64]
 
@@ -71,9 +72,15 @@ def check(effects: Effects, *, least: int = 1) -> None:
             remedy="add studies" if k else "",
         )
     y, v = effects.yi, effects.vi
-    good = np.isfinite(y) & np.isfinite(v) & (v > 0)
-    if good.all():
+    # The least and the greatest say whether all are sound; NaN comes first with both.
+    if (
+        v.item(v.argmin()) > 0
+        and v.item(v.argmax()) < math.inf
+        and math.isfinite(y.item(y.argmin()))
+        and math.isfinite(y.item(y.argmax()))
+    ):
         return
+    good = np.isfinite(y) & np.isfinite(v) & (v > 0)
     places = []
     for i in np.flatnonzero(~good):
         if not math.isfinite(y[i]):
@@ -121,10 +128,11 @@ def subset(effects: Effects, keep: Any) -> Effects:
         yi=effects.yi[at],
         vi=effects.vi[at],
         cluster=tuple(effects.cluster[i] for i in at),
+        dropped=(),
     )
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)  # holds arrays
 class Fit:
     """A weighted fit at its tau2, in the units of the effects and the order of the studies."""
 
@@ -135,13 +143,27 @@ class Fit:
     vb: Array  # (p, p) of the coefficients, without any Knapp-Hartung factor
     tau2: Tau2
     method: str  # key of the estimator; "EE" for the common-effect model; "" for a given tau2
-    w: Array  # (k,) weights used
-    resid: Array  # (k,)
-    hat: Array  # (k,) diagonal of X(X'WX)^-1 X'W
+    parts: Parts  # at the weights used
     factor: float  # residual mean square at weights 1/(v + tau2); NaN where k = p
     q: float  # residual heterogeneity at weights 1/v
     typical_v: float  # (k - p)/tr P at weights 1/v
     own_weights: bool = False  # the caller's weights, not 1/(v + tau2)
+
+    @cached_property
+    def w(self) -> Array:
+        """Weights used, shape (k,)."""
+        unit = 1.0 if self.own_weights else self.problem.unit
+        return self.problem.restored(self.parts.w) / unit
+
+    @cached_property
+    def resid(self) -> Array:
+        """Effects minus fitted values, shape (k,)."""
+        return self.problem.restored(self.parts.resid) * self.problem.scale
+
+    @cached_property
+    def hat(self) -> Array:
+        """Diagonal of X(X'WX)^-1 X'W, shape (k,)."""
+        return self.problem.restored(self.parts.hat())
 
     @property
     def df(self) -> int:
@@ -172,7 +194,7 @@ class Fit:
     @property
     def q_p(self) -> float:
         """p of Q against chi-squared; upper tail evaluated as such, never 1 - cdf."""
-        return float(special.chdtrc(self.df, self.q)) if self.df else 1.0
+        return float(scipy.special.chdtrc(self.df, self.q)) if self.df else 1.0
 
     def scale_of(self, test: str) -> float:
         """What the variance of the coefficients is multiplied by under a test."""
@@ -189,10 +211,10 @@ class Fit:
     def loglik(self, *, restricted: bool) -> float:
         """Log-likelihood at the estimated tau2 and coefficients, with all constants."""
         problem, t = self.problem, self.tau2.value / self.problem.unit
-        value = float(problem.loglik(t, restricted=restricted))
+        value = problem.loglik(t, restricted=restricted)
         if self.own_weights:  # then the coefficients are not those of highest likelihood
-            resid = self.resid[problem.order] / problem.scale
-            here = float((resid * resid / (problem.v + t)) @ problem.one)
+            resid = self.parts.resid
+            here = float((resid / (problem.v + t)) @ resid)
             value -= 0.5 * (here - problem.rss(t)[0])
         return value
 
@@ -230,37 +252,19 @@ def fit(
 
 def fit_at(problem: Problem, between: Tau2, method: str, weights: Array | None = None) -> Fit:
     """The weighted fit of a problem at a tau2."""
-    k, p, t = problem.k, problem.p, between.value / problem.unit
-    zero = problem.zero()
-    best = zero if t == 0 else problem.at(t)
-    parts = best if weights is None else Parts(problem, weights[problem.order])
-    scale, unit, order = problem.scale, problem.unit, problem.order
-    fitted = problem.y - parts.resid
-    if problem.basis is None:
-        beta = problem.shift + fitted[0] * scale
+    k, p, unit = problem.k, problem.p, problem.unit
+    zero, best = problem.zero(), problem.at(between.value / unit)
+    parts = best if weights is None else problem.parts(problem.arranged(weights))
+    if isinstance(parts, MeanParts):
+        assert isinstance(best, MeanParts)
+        beta = problem.shift + parts.mean * problem.scale
         mean_v = 1 / parts.total
         if weights is not None:
-            mean_v = float((parts.w**2 / best.w) @ problem.one) / parts.total**2
+            mean_v = float((parts.w / best.w) @ parts.w) / (parts.total * parts.total)
         vb = np.array([[mean_v * unit]])
     else:
-        assert parts.basis is not None
-        assert problem.r is not None
-        # Coefficients from the fitted values: X beta = basis r beta.
-        beta = problem.shift + np.linalg.solve(problem.r, problem.basis.T @ fitted) * scale
-        # (X'WX)^-1 X'W^1/2 = (R_w r)^-1 Q', with Q R_w = W^1/2 basis.
-        turned = parts.basis.T @ (np.sqrt(parts.w)[:, None] * problem.basis)
-        half = np.linalg.inv(turned @ problem.r)
-        if weights is None:
-            vb = half @ half.T * unit
-        else:
-            spread = np.sqrt(parts.w / best.w)[:, None] * parts.basis
-            vb = half @ (spread.T @ spread) @ half.T * unit
-    factor = math.nan
-    if k > p:
-        factor = float(best.rss()) / (k - p)
-    trace = float(zero.trace()) if k > p else math.nan
-    back = np.empty(k, dtype=int)
-    back[order] = np.arange(k)
+        beta, vb = _coefficients(problem, parts, None if weights is None else best)
+    free = k - p
     return Fit(
         problem,
         k,
@@ -269,26 +273,36 @@ def fit_at(problem: Problem, between: Tau2, method: str, weights: Array | None =
         vb,
         between,
         method,
-        parts.w[back] / (unit if weights is None else 1.0),
-        parts.resid[back] * scale,
-        parts.hat()[back],
-        factor,
-        float(zero.rss()),
-        (k - p) / trace * unit if k > p else math.nan,
+        parts,
+        best.rss() / free if free > 0 else math.nan,
+        zero.rss(),
+        free / zero.trace() * unit if free > 0 else math.nan,
         weights is not None,
     )
 
 
+def _coefficients(problem: Problem, parts: Parts, best: Parts | None) -> tuple[Array, Array]:
+    """Coefficients, their variances; ``best`` has weights 1/(v + tau2) where others are used."""
+    assert problem.through is not None
+    beta = problem.shift + problem.through @ parts.coef * problem.scale
+    half = problem.through @ parts.half.T
+    if best is None:
+        return beta, half @ half.T * problem.unit
+    half = half @ parts.half
+    return beta, half @ parts.inner(parts.w * parts.w / best.w) @ half.T * problem.unit
+
+
+@lru_cache(maxsize=1024)
 def quantile(level: float, df: int | None) -> float:
     """Two-sided critical value at a confidence level: normal, or t with df."""
     upper = 0.5 + level / 2
     if df is None:
-        return float(special.ndtri(upper))
-    return float(special.stdtrit(df, upper)) if df > 0 else math.nan
+        return float(scipy.special.ndtri(upper))
+    return float(scipy.special.stdtrit(df, upper)) if df > 0 else math.nan
 
 
 def two_sided_p(statistic: float, df: int | None) -> float:
     """Two-sided p from the lower tail at -|statistic|, which keeps its digits far out."""
     if df is None:
-        return 2 * float(special.ndtr(-abs(statistic)))
-    return 2 * float(special.stdtr(df, -abs(statistic))) if df > 0 else math.nan
+        return 2 * float(scipy.special.ndtr(-abs(statistic)))
+    return 2 * float(scipy.special.stdtr(df, -abs(statistic))) if df > 0 else math.nan

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.errors import InputError, NotConverged, UnknownName
 from meta.fitting import Fit, check, check_level, check_weights, fit, quantile
+from meta.present import Presented, show
 from meta.results import Effects
 from meta.tau2 import DEFAULT_TAU2, solve_generalised_q, solve_q
 from meta.weighted import Problem
@@ -27,7 +29,7 @@ INTERVALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class HeterogeneityInterval:
+class HeterogeneityInterval(Presented):
     """tau2 with its interval, and the same interval read as tau, I2 (0 to 1) and H2.
 
     ``null`` says that no tau2 at all agrees with the data at this level (the studies lie closer
@@ -46,6 +48,15 @@ class HeterogeneityInterval:
     h2_ci: Pair
     null: bool
 
+    def summary(self) -> str:
+        """One line: tau² and I² with their intervals."""
+        low, high = self.tau2_ci
+        return (
+            f"τ² = {show(self.tau2, 3)} ({self.level:.0%} CI {show(low, 3)} to {show(high, 3)}), "
+            f"I² = {self.i2:.0%} ({self.i2_ci[0]:.0%} to {self.i2_ci[1]:.0%}); "
+            f"{INTERVALS[self.kind].partition(' (')[0]}"
+        )
+
 
 def q_profile(problem: Problem, level: float) -> tuple[float, float, bool]:
     """Q-profile limits of tau2 in squared units of the effects, and whether the set is empty.
@@ -56,12 +67,23 @@ def q_profile(problem: Problem, level: float) -> tuple[float, float, bool]:
     df = problem.k - problem.p
     if df < 1:
         return math.nan, math.nan, False
-    tail = (1 - level) / 2
-    low = solve_q(problem, float(special.chdtri(df, tail)))
-    target = float(special.chdtri(df, 1 - tail))
-    high = solve_q(problem, target, low)
-    empty = high == 0 and float(problem.zero().rss()) < target
+    above, below = _chi_squared(level, df)
+    low = solve_q(problem, above)
+    high = solve_q(problem, below, low)
+    empty = high == 0 and closer_than_chance(problem.zero().rss(), df, level)
     return low * problem.unit, high * problem.unit, empty
+
+
+@lru_cache(maxsize=1024)
+def _chi_squared(level: float, df: int) -> Pair:
+    """The quantiles of chi-squared between which a share ``level`` lies, the upper one first."""
+    tail = (1 - level) / 2
+    return float(scipy.special.chdtri(df, tail)), float(scipy.special.chdtri(df, 1 - tail))
+
+
+def closer_than_chance(q: float, df: int, level: float) -> bool:
+    """Whether Q lies below the lower quantile of chi-squared, so that no tau2 agrees with it."""
+    return df > 0 and q < _chi_squared(level, df)[1]
 
 
 def _generalised(
@@ -86,17 +108,16 @@ def _profile_likelihood(
     if problem.k <= problem.p:
         return math.nan, math.nan, False
     t = peak / problem.unit
-    floor = float(problem.loglik(t, restricted=restricted)) - 0.5 * float(
-        special.chdtri(1, 1 - level)
-    )
+    fall = 0.5 * float(scipy.special.chdtri(1, 1 - level))
+    floor = problem.loglik(t, restricted=restricted) - fall
 
     def above(u: float) -> float:
-        return float(problem.loglik(u, restricted=restricted)) - floor
+        return problem.loglik(u, restricted=restricted) - floor
 
     low = 0.0
     if above(0.0) < 0:
         low = float(brentq(above, 0.0, t, xtol=1e-300, rtol=1e-14, maxiter=500))
-    step = max(t, float(problem.v.min()))
+    step = max(t, problem.v_min)
     near, far = t, t + step
     while above(far) > 0:
         near, step = far, 2 * step
@@ -177,6 +198,14 @@ def _design(x: Any) -> Array | None:
     return None if x is None else np.asarray(x, dtype=float)
 
 
+def prediction_named(method: str) -> str:
+    """The kind of prediction interval that a name asks for: "HTS" or "metafor"."""
+    name = {"auto": "HTS", "hts": "HTS", "metafor": "metafor"}.get(method.lower())
+    if name is None:
+        raise UnknownName("prediction interval", method, ("auto", "HTS", "metafor"))
+    return name
+
+
 def prediction_interval(
     fitted: Fit, *, method: str, test: str, level: float
 ) -> tuple[Pair | None, float | None, str]:
@@ -191,10 +220,7 @@ def prediction_interval(
     test : str
         The test of the confidence interval, whose standard error is used.
     """
-    name = {"auto": "HTS", "hts": "HTS", "metafor": "metafor"}.get(method.lower())
-    if name is None:
-        raise UnknownName("prediction interval", method, ("auto", "HTS", "metafor"))
-    if name == "HTS":
+    if prediction_named(method) == "HTS":
         if fitted.k < 3:
             return None, None, "none: fewer than three studies"
         left = fitted.k - 2

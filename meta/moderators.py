@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta.errors import InputError, UnknownName
+from meta.frames import complete_rows, fitted_to, is_absent, left_out, rows_of
 
 Array = NDArray[np.float64]
 INTERCEPT = "intercept"
@@ -46,19 +47,24 @@ def design_of(
     reference: Mapping[str, Any] | None = None,
     intercept: bool = True,
     study: Sequence[str] = (),
+    dropped: Sequence[int] = (),
 ) -> Design:
     """Build the design matrix of k studies.
 
     Parameters
     ----------
     moderators : mapping of name to (k,) column, or array (k, m) or (k,), or None
-        Columns of text or booleans become factors (treatment coding); numbers stay as they are.
+        Columns of text, booleans or categories become factors (treatment coding); numbers stay as
+        they are. Numbers that are written as text are refused.
     interactions : pairs of names
         Products of two moderators, of every pair of their columns.
     factors : names
         Numeric columns to take as factors.
     reference : mapping of factor to level
-        Reference level; the first in sorted order where not given.
+        Reference level; where not given the first category, or the first in sorted order.
+    dropped : positions
+        Rows of the table that the studies come from and that were dropped: columns which still
+        have them lose them too.
 
     Raises
     ------
@@ -79,7 +85,7 @@ def design_of(
     coded: dict[str, tuple[Array, list[str]]] = {}
     missing: list[str] = []
     for name, column in columns.items():
-        values = list(column)
+        values = list(fitted_to(column, k, dropped))
         if len(values) != k:
             raise InputError(
                 f"moderator {name!r} has {len(values)} values for {k} studies",
@@ -89,9 +95,13 @@ def design_of(
         missing += [f"{study[i] if study else f'study {i + 1}'}: {name} is missing" for i in absent]
         if absent:
             continue
-        if name in factors or not all(_is_number(value) for value in values):
+        categories = getattr(getattr(column, "dtype", None), "categories", None)
+        is_factor = name in factors or categories is not None
+        if is_factor or not all(_is_number(value) for value in values):
+            if not is_factor:
+                _refuse_written_numbers(name, values, study)
             full = not intercept and not coded  # without an intercept the first factor keeps all
-            block, labels, levels[name] = _factor(name, values, reference, full=full)
+            block, labels, levels[name] = _factor(name, values, reference, categories, full=full)
         else:
             block, labels = np.array(values, dtype=float)[:, None], [name]
         coded[name] = block, labels
@@ -121,6 +131,16 @@ def design_of(
     )
 
 
+def part_of(design: Design, keep: NDArray[np.intp]) -> Design:
+    """The design of some of the rows; columns that are zero in all of them are left out."""
+    x = design.x[keep]
+    stay = [j for j in range(x.shape[1]) if x[:, j].any()]
+    place = {j: i for i, j in enumerate(stay)}
+    terms = {t: tuple(place[j] for j in at if j in place) for t, at in design.terms.items()}
+    names = tuple(design.names[j] for j in stay)
+    return Design(x[:, stay], names, {t: at for t, at in terms.items() if at}, design.levels)
+
+
 def _named(moderators: Mapping[str, Any] | Any, k: int) -> dict[str, Any]:
     """Columns by name; those of an array are x1, x2, ..."""
     if moderators is None:
@@ -138,19 +158,76 @@ def _named(moderators: Mapping[str, Any] | Any, k: int) -> dict[str, Any]:
     return {f"x{j + 1}": array[:, j] for j in range(array.shape[1])}
 
 
+def complete_cases(
+    study: Sequence[str], moderators: Any, dropped: Sequence[int] = ()
+) -> tuple[NDArray[np.bool_], dict[str, Any], str]:
+    """Which studies have every moderator, the moderators of these, and a note on the others.
+
+    ``dropped`` are rows of the table that the studies have lost already; columns which still have
+    them lose them too.
+    """
+    k = len(study)
+    columns = {}
+    for name, column in _named(moderators, k).items():
+        here = np.ones(len(column), dtype=bool)
+        if len(column) == k + len(dropped):
+            here[list(dropped)] = False
+        columns[name] = column[here] if hasattr(column, "dtype") else rows_of(column, here)
+    keep = complete_rows(columns, k)
+    if keep.all():
+        return keep, columns, ""
+    note = left_out(study, columns, keep)
+    whole = {
+        name: column[keep]
+        if hasattr(column, "dtype") and len(column) == k
+        else rows_of(column, keep)
+        for name, column in columns.items()
+    }
+    return keep, whole, note
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (_is_number(value) and not math.isfinite(float(value)))
+    return is_absent(value) or (_is_number(value) and not math.isfinite(float(value)))
+
+
+def _refuse_written_numbers(name: str, values: Sequence[Any], study: Sequence[str]) -> None:
+    """Stop where a column is numbers for the most part, but text: as a factor it would mislead."""
+    broken = [i for i, value in enumerate(values) if not _reads_as_number(value)]
+    if 2 * len(broken) >= len(values):
+        return
+    but = f", but for {len(broken)} of {len(values)}" if broken else ", but as text"
+    raise InputError(
+        f"moderator {name!r} holds numbers{but}",
+        [f"{study[i] if study else f'study {i + 1}'}: {name} = {values[i]!r}" for i in broken],
+        remedy=f"make it numeric, or say factors=[{name!r}] if its values are names",
+    )
+
+
+def _reads_as_number(value: Any) -> bool:
+    """Whether a cell is a number or a text such as "44"; True and False are neither."""
+    try:
+        return _is_number(value) or (isinstance(value, str) and math.isfinite(float(value)))
+    except ValueError:
+        return False
 
 
 def _factor(
-    name: str, values: Sequence[Any], reference: Mapping[str, Any], *, full: bool
+    name: str,
+    values: Sequence[Any],
+    reference: Mapping[str, Any],
+    categories: Iterable[Any] | None = None,
+    *,
+    full: bool,
 ) -> tuple[Array, list[str], tuple[str, ...]]:
     """Indicator columns of a factor, but for its reference level."""
-    ordered = sorted(set(values), key=lambda v: (not _is_number(v), v if _is_number(v) else str(v)))
+    seen = set(values)
+    ordered = [level for level in (() if categories is None else categories) if level in seen]
+    if not ordered:
+        ordered = sorted(seen, key=lambda v: (not _is_number(v), v if _is_number(v) else str(v)))
     levels = [str(level) for level in ordered]
     texts = np.array([str(value) for value in values])
     if name in reference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from meta.fitting import (
@@ -16,7 +17,12 @@ from meta.fitting import (
     test_named,
     two_sided_p,
 )
-from meta.heterogeneity import prediction_interval, q_profile
+from meta.heterogeneity import (
+    closer_than_chance,
+    prediction_interval,
+    prediction_named,
+    q_profile,
+)
 from meta.results import Effects, PooledEffect
 from meta.tau2 import DEFAULT_TAU2
 
@@ -92,55 +98,58 @@ def pooled_from(
 ) -> PooledEffect:
     """The result of a fit without moderators, in the form that people and pictures use."""
     test, reason = interval_for(fitted, ci)
-    estimate = float(fitted.beta[0])
-    se = _se(fitted, test)
-    df = fitted.df_of(test)
-    statistic = estimate / se if se > 0 else _ratio(estimate, se)
-    wald = _interval(estimate, _se(fitted, "Wald"), None, level)
-    knapp = _interval(estimate, _se(fitted, "Knapp-Hartung"), fitted.df, level)
+    asked = prediction_named(prediction)
+    estimate, se = fitted.beta.item(0), _se(fitted, test)
     random = fitted.method != "EE"
-    bounds, bounds_df, bounds_name = None, None, "none: common-effect model"
-    if random:
-        bounds, bounds_df, bounds_name = prediction_interval(
-            fitted, method=prediction, test=test, level=level
-        )
-    low, high, empty = q_profile(fitted.problem, level)
-    notes = []
-    if random and fitted.tau2.n_optima > 1:
-        notes.append(
-            f"the likelihood has {fitted.tau2.n_optima} local maxima in tau2; the highest is used"
-        )
-    if empty:
-        notes.append("the studies lie closer together than sampling error explains")
-    return PooledEffect(
+    return PooledEffect.begun(
+        partial(_rest, fitted, test, level, asked if random else ""),
         effects=effects,
         model="random" if random else "common",
-        weights=fitted.w / fitted.w.sum(),
         estimate=estimate,
         se=se,
-        ci=_interval(estimate, se, df, level),
         ci_method=test,
         ci_reason=reason,
-        wald_ci=wald,
-        knapp_hartung_ci=knapp,
-        statistic=statistic,
-        df=None if df is None else float(df),
-        p=two_sided_p(statistic, df),
+        statistic=estimate / se if se > 0 else _ratio(estimate, se),
         level=level,
-        prediction=bounds,
-        prediction_df=bounds_df,
-        prediction_method=bounds_name,
         tau2=fitted.tau2.value,
         tau2_se=fitted.tau2.se,
-        tau2_ci=(low, high),
         tau2_method=fitted.method if random else "",
         q=fitted.q,
         q_df=fitted.df,
-        q_p=fitted.q_p,
         i2=fitted.i2,
         h2=fitted.h2,
-        notes=tuple(notes),
     )
+
+
+def _rest(fitted: Fit, test: str, level: float, prediction: str, name: str) -> dict[str, Any]:
+    """The fields of a result that are left until one of them is asked for."""
+    if name == "weights":
+        return {"weights": fitted.w / fitted.w.sum()}
+    if name == "tau2_ci":
+        return {"tau2_ci": q_profile(fitted.problem, level)[:2]}
+    estimate, se, df = fitted.beta.item(0), _se(fitted, test), fitted.df_of(test)
+    bounds, bounds_df, bounds_name = None, None, "none: common-effect model"
+    if prediction:
+        bounds, bounds_df, bounds_name = prediction_interval(
+            fitted, method=prediction, test=test, level=level
+        )
+    optima, notes = fitted.tau2.n_optima, []
+    if prediction and optima > 1:
+        notes.append(f"the likelihood has {optima} local maxima in tau2; the highest is used")
+    if closer_than_chance(fitted.q, fitted.df, level):
+        notes.append("the studies lie closer together than sampling error explains")
+    return {
+        "ci": _interval(estimate, se, df, level),
+        "wald_ci": _interval(estimate, _se(fitted, "Wald"), None, level),
+        "knapp_hartung_ci": _interval(estimate, _se(fitted, "Knapp-Hartung"), fitted.df, level),
+        "df": None if df is None else float(df),
+        "p": two_sided_p(estimate / se if se > 0 else _ratio(estimate, se), df),
+        "prediction": bounds,
+        "prediction_df": bounds_df,
+        "prediction_method": bounds_name,
+        "q_p": fitted.q_p,
+        "notes": tuple(notes),
+    }
 
 
 def interval_for(fitted: Fit, ci: str) -> tuple[str, str]:
@@ -164,7 +173,7 @@ def interval_for(fitted: Fit, ci: str) -> tuple[str, str]:
 
 
 def _se(fitted: Fit, test: str) -> float:
-    return math.sqrt(float(fitted.vb[0, 0]) * fitted.scale_of(test))
+    return math.sqrt(fitted.vb.item(0) * fitted.scale_of(test))
 
 
 def _ratio(estimate: float, se: float) -> float:

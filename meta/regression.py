@@ -20,11 +20,14 @@ from meta.fitting import (
     fit,
     method_of,
     quantile,
+    subset,
     test_named,
     two_sided_p,
 )
+from meta.frames import check_missing
 from meta.heterogeneity import q_profile
-from meta.moderators import Design, design_of
+from meta.moderators import Design, complete_cases, design_of
+from meta.present import Presented, Table, table_of
 from meta.results import Effects, show, show_p
 from meta.tau2 import DEFAULT_TAU2
 
@@ -33,7 +36,7 @@ NAN = math.nan
 
 
 @dataclass(frozen=True, slots=True)
-class Omnibus:
+class Omnibus(Presented):
     """A joint test that some coefficients are all zero."""
 
     coefficients: tuple[str, ...]
@@ -41,6 +44,12 @@ class Omnibus:
     df_1: int
     df_2: int | None
     p: float
+
+    def summary(self) -> str:
+        """One line: ``Q = 16.36 (df = 1), p < 0.001``."""
+        kind = "Q" if self.df_2 is None else "F"
+        df = f"{self.df_1}" if self.df_2 is None else f"{self.df_1}, {self.df_2}"
+        return f"{kind} = {show(self.statistic)} (df = {df}), {show_p(self.p)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Information:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class RegressionResult:
+class RegressionResult(Presented):
     """A meta-regression; effects are on the analysis scale, proportions are 0 to 1."""
 
     effects: Effects
@@ -123,12 +132,7 @@ class RegressionResult:
             f"{show(high, 3)}), {show_p(float(p))}"
             for name, b, (low, high), p in zip(self.names, self.beta, self.ci, self.p, strict=True)
         ]
-        joint = self.moderators
-        kind = "Q" if joint.df_2 is None else "F"
-        df = f"{joint.df_1}" if joint.df_2 is None else f"{joint.df_1}, {joint.df_2}"
-        lines.append(
-            f"Test of moderators: {kind} = {show(joint.statistic)} (df = {df}), {show_p(joint.p)}"
-        )
+        lines.append(f"Test of moderators: {self.moderators.summary()}")
         lines.append(
             f"Residual heterogeneity: Q = {show(self.q)} (df = {self.q_df}), {show_p(self.q_p)}; "
             f"I² = {self.i2:.0%}; τ² = {show(self.tau2, 3)}"
@@ -136,6 +140,11 @@ class RegressionResult:
         if not math.isnan(self.r2):
             lines.append(f"Heterogeneity accounted for: R² = {self.r2:.0%}")
         return "\n".join(lines)
+
+    def _tables(self) -> tuple[Table, ...]:
+        caption = f"Meta-regression, {self.tau2_method or 'common effect'}, {self.test}"
+        notes = (*self.summary().splitlines()[len(self.names) :], *self.notes)
+        return (table_of(caption, self.rows(), level=self.level, notes=notes),)
 
     def __str__(self) -> str:
         return self.summary()
@@ -154,6 +163,7 @@ def regress(
     test: str = "auto",
     level: float = 0.95,
     weights: Any = None,
+    missing: str = "refuse",
 ) -> RegressionResult:
     """Regress effects on study characteristics.
 
@@ -179,6 +189,9 @@ def regress(
         "auto" is Knapp-Hartung where tau2 > 0 and degrees of freedom are left, otherwise Wald.
     weights : array, shape (k,), optional
         Weights for the coefficients in place of inverse variances.
+    missing : {"refuse", "drop"}
+        What happens to studies without a value of a moderator: an error that names them, or they
+        are left out and named in ``notes``.
 
     Raises
     ------
@@ -194,6 +207,13 @@ def regress(
     check(effects)
     check_level(level)
     method = method_of(model, tau2)
+    w = check_weights(effects, weights)
+    notes = []
+    if check_missing(missing) == "drop":
+        keep, moderators, gone = complete_cases(effects.study, moderators, effects.dropped)
+        if gone:
+            effects, w = subset(effects, keep), None if w is None else w[keep]
+            notes.append(gone)
     design = design_of(
         moderators,
         effects.k,
@@ -202,8 +222,8 @@ def regress(
         reference=reference,
         intercept=intercept,
         study=effects.study,
+        dropped=effects.dropped,
     )
-    w = check_weights(effects, weights)
     alone = design.intercept and design.x.shape[1] == 1
     fitted = fit(effects.yi, effects.vi, None if alone else design.x, tau2=method, weights=w)
     chosen, reason = _test_for(fitted, test)
@@ -215,7 +235,6 @@ def regress(
     half = quantile(level, df) * se
     r2, without = _r2(effects, fitted, design, alone, w)
     low, high, _ = q_profile(fitted.problem, level)
-    notes = []
     if fitted.tau2.n_optima > 1:
         notes.append(
             f"the likelihood has {fitted.tau2.n_optima} local maxima in tau2; the highest is used"
@@ -349,7 +368,7 @@ def omnibus(result: RegressionResult, *terms: str) -> Omnibus:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class Predictions:
+class Predictions(Presented):
     """Predicted mean effects at given moderators, with the spread of new studies round them."""
 
     estimate: Array  # (g,)
@@ -360,6 +379,23 @@ class Predictions:
     prediction_df: int | None
     level: float
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (table_of("Predicted effects", self.rows(), level=self.level),)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A plain dict for each row of moderators."""
+        return [
+            {
+                "estimate": float(self.estimate[i]),
+                "se": float(self.se[i]),
+                "ci_low": float(self.ci[i, 0]),
+                "ci_high": float(self.ci[i, 1]),
+                "prediction_low": float(self.prediction[i, 0]),
+                "prediction_high": float(self.prediction[i, 1]),
+            }
+            for i in range(len(self.estimate))
+        ]
+
 
 def predict(
     result: RegressionResult, x: Any = None, *, level: float | None = None, prediction: str = "auto"
@@ -369,12 +405,15 @@ def predict(
     Parameters
     ----------
     x : array, shape (g, p), optional
-        Rows in the columns of ``result.names`` (with the intercept); the studies' own if left out.
+        Rows in the columns of ``result.names``, with the intercept or without; the studies' own if
+        left out.
     prediction : {"auto", "metafor"}
         Degrees of freedom of the prediction interval: k - p - 1, which is the k - 2 of Higgins,
         Thompson and Spiegelhalter without moderators, or metafor's: those of the test.
     """
     rows = result.design.x if x is None else np.atleast_2d(np.asarray(x, dtype=float))
+    if result.design.intercept and rows.shape[1] == len(result.beta) - 1:
+        rows = np.insert(rows, result.design.terms["intercept"], 1.0, axis=1)
     if rows.shape[1] != len(result.beta):
         raise InputError(
             f"rows of {rows.shape[1]} numbers for {len(result.beta)} coefficients",
@@ -401,7 +440,7 @@ def predict(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Presented):
     """A likelihood-ratio test of a model within another."""
 
     statistic: float
@@ -410,6 +449,13 @@ class Comparison:
     loglik_full: float
     loglik_reduced: float
     r2: float  # proportional fall of tau2, held at zero; 0 where there is none to begin with
+
+    def summary(self) -> str:
+        """One line: the likelihood-ratio test and the fall of tau²."""
+        return (
+            f"Likelihood ratio: χ² = {show(self.statistic)} (df = {self.df}), {show_p(self.p)}; "
+            f"R² = {self.r2:.0%}"
+        )
 
 
 def compare(full: RegressionResult, reduced: RegressionResult) -> Comparison:

@@ -1,39 +1,25 @@
-"""What an analysis hands back: frozen, printable, and computing nothing."""
+"""What an analysis hands back: frozen and printable."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meta.deferred import Deferred
 from meta.measures.registry import Measure
+from meta.present import DASH as DASH
+from meta.present import Presented, Table, natural_table, studies, table_of
+from meta.present import show as show
+from meta.present import show_p as show_p
 
 Array = NDArray[np.float64]
-DASH = "–"
-
-
-def show(value: float | None, digits: int = 2) -> str:
-    """A number for people: fixed digits, a true minus sign, and a dash for what is undefined."""
-    if value is None or math.isnan(value):
-        return DASH
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", "−")
-
-
-def show_p(p: float | None) -> str:
-    """A p-value with its sign: ``p = 0.032``, ``p < 0.001``."""
-    if p is None or math.isnan(p):
-        return f"p {DASH}"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class Effects:
+class Effects(Presented, Deferred):
     """Effect sizes of k studies on the analysis scale (log for ratios, Fisher's z for r)."""
 
     measure: Measure
@@ -42,14 +28,29 @@ class Effects:
     vi: Array  # (k,) sampling variance, that unit squared
     cluster: tuple[str, ...]  # (k,) rows that share people share a cluster
     notes: tuple[str, ...] = ()  # choices made on the way: zero cells, variance types
+    dropped: tuple[int, ...] = ()  # rows of the table that are left out for missing values
 
     @property
     def k(self) -> int:
         return len(self.yi)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A plain dict for each study."""
+        columns = self.study, self.yi.tolist(), self.vi.tolist(), self.cluster
+        names = ("study", "yi", "vi", "cluster")
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _tables(self) -> tuple[Table, ...]:
+        rows = self.rows()
+        if self.cluster == self.study:
+            rows = [{name: row[name] for name in ("study", "yi", "vi")} for row in rows]
+        scale = "" if self.measure.scale == "identity" else f" ({self.measure.scale} scale)"
+        caption = f"{self.measure.label}{scale}, {studies(self.k)}"
+        return (table_of(caption, rows, notes=self.notes),)
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class PooledEffect:
+class PooledEffect(Presented, Deferred):
     """A pooled effect; every number is on the analysis scale, proportions are 0 to 1."""
 
     effects: Effects
@@ -136,6 +137,15 @@ class PooledEffect:
             "weight": 1.0,
         }
         return [*studies, pooled]
+
+    def _tables(self) -> tuple[Table, ...]:
+        notes = (self.heterogeneity(), *self.effects.notes, *self.notes)
+        rows, between = self.rows(), self.prediction
+        if between is not None:
+            low, high = between
+            rows.append({"study": "prediction interval", "ci_low": low, "ci_high": high})
+        caption = f"{self.effects.measure.label}, {self.method()}"
+        return (natural_table(caption, self.effects.measure, rows, self.level, notes=notes),)
 
     def __str__(self) -> str:
         return self.summary()

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from meta.errors import InputError
 from meta.fitting import check, check_level, fit, method_of, subset
+from meta.frames import fitted_to, is_absent
 from meta.heterogeneity import q_profile
 from meta.pooling import pool, pooled_from
+from meta.present import Presented, Table, table_of
 from meta.results import Effects, PooledEffect, show, show_p
 from meta.tau2 import DEFAULT_TAU2
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds results with arrays
-class SubgroupResult:
+class SubgroupResult(Presented):
     """Pooled effects of subgroups and the test of differences between them."""
 
     names: tuple[str, ...]
@@ -42,6 +45,27 @@ class SubgroupResult:
             f"(df = {self.q_df}), {show_p(self.p)}"
         )
         return "\n".join(lines)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A plain dict for each subgroup, and one for all studies."""
+        return [
+            {
+                "group": name,
+                "k": found.effects.k,
+                "estimate": found.estimate,
+                "ci_low": found.ci[0],
+                "ci_high": found.ci[1],
+                "tau2": found.tau2,
+                "i2": found.i2,
+            }
+            for name, found in (*zip(self.names, self.pooled, strict=True), ("all", self.overall))
+        ]
+
+    def _tables(self) -> tuple[Table, ...]:
+        caption = f"{self.overall.effects.measure.label} by subgroup, analysis scale"
+        notes = (self.summary().splitlines()[-1], *self.notes)
+        level = self.overall.level
+        return (table_of(caption, self.rows(), level=level, notes=notes, apart=1),)
 
     def __str__(self) -> str:
         return self.summary()
@@ -90,19 +114,7 @@ def subgroups(
     check(effects)
     check_level(level)
     method_of(model, tau2)  # refuses what is not known
-    if len(groups) != effects.k:
-        raise InputError(f"{len(groups)} groups for {effects.k} studies", remedy="one per study")
-    absent = [
-        f"{study}: no group"
-        for study, group in zip(effects.study, groups, strict=True)
-        if group is None or group == "" or group != group
-    ]
-    if absent:
-        raise InputError("every study needs a group", absent, remedy="name it, or leave it out")
-    labels = np.array([str(group) for group in groups])
-    names = tuple(dict.fromkeys(labels.tolist()))
-    if len(names) < 2:
-        raise InputError(f"all studies are {names[0]!r}: there is nothing to compare")
+    labels, names = groups_of(effects, groups)
     parts = [subset(effects, labels == name) for name in names]
     notes = []
     if common_tau2 and model == "random":
@@ -144,3 +156,28 @@ def subgroups(
         float(special.chdtrc(df, q)),
         tuple(notes),
     )
+
+
+def groups_of(effects: Effects, groups: Sequence[Any]) -> tuple[NDArray[np.str_], tuple[str, ...]]:
+    """The group of each study as text, and the groups in the order in which they appear.
+
+    Raises
+    ------
+    InputError
+        If a study has no group, or there are not two groups.
+    """
+    groups = fitted_to(groups, effects.k, effects.dropped)
+    if len(groups) != effects.k:
+        raise InputError(f"{len(groups)} groups for {effects.k} studies", remedy="one per study")
+    absent = [
+        f"{study}: no group"
+        for study, group in zip(effects.study, groups, strict=True)
+        if is_absent(group)
+    ]
+    if absent:
+        raise InputError("every study needs a group", absent, remedy="name it, or leave it out")
+    labels: NDArray[np.str_] = np.array([str(group) for group in groups])
+    names = tuple(dict.fromkeys(labels.tolist()))
+    if len(names) < 2:
+        raise InputError(f"all studies are {names[0]!r}: there is nothing to compare")
+    return labels, names

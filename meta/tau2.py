@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.errors import InputError, NotConverged, UnknownName
 from meta.quadratic import upper_tail
@@ -18,8 +18,7 @@ Array = NDArray[np.float64]
 DEFAULT_TAU2 = "REML"
 EPS = float(np.finfo(float).eps)
 SMALL_STEP = 1e-9  # relative; Newton's error after such a step is of the order of its square
-GRID = np.linspace(0.0, 1.0, 10)  # first scan of a likelihood; points are added where needed
-MAX_ROUNDS = 60  # halvings of an interval whose number of roots is still open
+NARROW = 1e-9  # relative width of an interval whose number of roots is no longer asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,8 @@ def estimate(problem: Problem, method: str, weights: Array | None = None) -> Tau
         raise InputError(f"{method} needs weights", remedy="give weights=, one per study")
     if problem.k <= problem.p:
         return Tau2(0.0, math.nan, method, 1, True)
-    found = entry.compute(problem, weights)
-    return replace(
-        found, value=found.value * problem.unit, se=found.se * problem.unit, method=method
-    )
+    found, unit = entry.compute(problem, weights), problem.unit
+    return Tau2(found.value * unit, found.se * unit, method, found.n_optima, found.boundary)
 
 
 # Moment estimators: set a quadratic form y'P_a y equal to its expectation.
@@ -93,15 +90,15 @@ def estimate(problem: Problem, method: str, weights: Array | None = None) -> Tau
 
 def _quadratic_sd(parts: Parts, d: Array) -> float:
     """Standard deviation of y'Py when y is normal with variances d: sqrt(2 tr(PDPD))."""
-    return math.sqrt(max(2 * float(parts.trace_of(d)), 0.0))
+    return math.sqrt(max(2 * parts.trace_of(d), 0.0))
 
 
 def _moment(problem: Problem, a: Array) -> Tau2:
     """General method of moments with weights a (DerSimonian and Kacker 2007, eq. 6)."""
-    parts = Parts(problem, a)
-    trace = float(parts.trace())
-    expected = float((a * problem.v * parts.unhat()) @ problem.one)
-    raw = (float(parts.rss()) - expected) / trace
+    parts = problem.parts(a)
+    trace = parts.trace()
+    expected = float((a * problem.v) @ parts.unhat())
+    raw = (parts.rss() - expected) / trace
     value = max(raw, 0.0)
     return Tau2(value, _quadratic_sd(parts, problem.v + value) / trace, boundary=raw <= 0)
 
@@ -115,7 +112,7 @@ def reml(problem: Problem, weights: Array | None = None) -> Tau2:
     Harville (1977), JASA 72:320-338; Viechtbauer (2005), J Educ Behav Stat 30:261-293, eq. 9.
     """
     value, optima = _likelihood_optimum(problem, restricted=True)
-    trace2 = float(problem.at(value).trace2())
+    trace2 = problem.at(value).trace2()
     return Tau2(value, math.sqrt(2 / trace2), n_optima=optima, boundary=value == 0)
 
 
@@ -128,8 +125,8 @@ def dersimonian_laird(problem: Problem, weights: Array | None = None) -> Tau2:
     DerSimonian and Laird (1986), Control Clin Trials 7:177-188, eq. 8.
     """
     parts = problem.zero()
-    trace = float(parts.trace())
-    raw = (float(parts.rss()) - (problem.k - problem.p)) / trace
+    trace = parts.trace()
+    raw = (parts.rss() - (problem.k - problem.p)) / trace
     value = max(raw, 0.0)
     return Tau2(value, _quadratic_sd(parts, problem.v + value) / trace, boundary=raw <= 0)
 
@@ -148,7 +145,7 @@ def hedges(problem: Problem, weights: Array | None = None) -> Tau2:
 def _hunter_schmidt(problem: Problem, factor: float) -> Tau2:
     parts = problem.zero()
     total = float((1 / problem.v) @ problem.one)
-    raw = (factor * float(parts.rss()) - problem.k) / total
+    raw = (factor * parts.rss() - problem.k) / total
     value = max(raw, 0.0)
     se = factor * _quadratic_sd(parts, problem.v + value) / total
     return Tau2(value, se, boundary=raw <= 0)
@@ -190,7 +187,7 @@ def sidik_jonkman(problem: Problem, weights: Array | None = None) -> Tau2:
         return Tau2(0.0, 0.0, boundary=True)
     parts = problem.at(crude)
     free = problem.k - problem.p
-    value = crude * float(parts.rss()) / free
+    value = crude * parts.rss() / free
     return Tau2(value, crude * _quadratic_sd(parts, problem.v + value) / free)
 
 
@@ -255,7 +252,7 @@ def paule_mandel_median(problem: Problem, weights: Array | None = None) -> Tau2:
     ----------
     Viechtbauer (2021), in Schmid, Stijnen and White, Handbook of Meta-Analysis, ch. 4.
     """
-    return _root_of_q(problem, float(special.chdtri(problem.k - problem.p, 0.5)))
+    return _root_of_q(problem, float(scipy.special.chdtri(problem.k - problem.p, 0.5)))
 
 
 @_estimator("DLIT", "DerSimonian-Laird, iterated")
@@ -273,16 +270,16 @@ def dersimonian_laird_iterated(problem: Problem, weights: Array | None = None) -
 
     def gap(t: float) -> tuple[float, float]:
         parts = problem.at(t)
-        trace = float(parts.trace())
-        slope = -float(parts.ypp()) - trace + t * float(parts.trace2())
-        return float(parts.rss()) - free - t * trace, slope
+        trace = parts.trace()
+        slope = -parts.ypp() - trace + t * parts.trace2()
+        return parts.rss() - free - t * trace, slope
 
     value = 0.0
     if gap(0.0)[0] > 0:
         high = solve_q(problem, free)
         value = _falling_root(gap, 0.0, high, 0.5 * high)
     parts = problem.at(value)
-    trace, trace2 = float(parts.trace()), float(parts.trace2())
+    trace, trace2 = parts.trace(), parts.trace2()
     # The variance that DL's formula has at its own weights, taken at the last weights.
     se = math.sqrt(2 * free + 4 * value * trace + 2 * value * value * trace2) / trace
     return Tau2(value, se, boundary=value == 0)
@@ -321,8 +318,8 @@ def generalised_q_median(problem: Problem, weights: Array | None = None) -> Tau2
     """
     a = problem.given(weights)
     value = solve_generalised_q(problem, a, 0.5)
-    parts = Parts(problem, a)
-    se = _quadratic_sd(parts, problem.v + value) / float(parts.trace())
+    parts = problem.parts(a)
+    se = _quadratic_sd(parts, problem.v + value) / parts.trace()
     return Tau2(value, se, boundary=value == 0)
 
 
@@ -360,15 +357,15 @@ def solve_generalised_q(problem: Problem, a: Array, tail: float) -> float:
     """The t (scaled units) with P(y'P_a y >= its observed value) = tail; 0 if it is more at 0."""
     from scipy.optimize import brentq
 
-    parts = Parts(problem, a)
-    q = float(parts.rss())
+    parts = problem.parts(a)
+    q = parts.rss()
 
     def excess(t: float) -> float:
         return generalised_q_tail(problem, a, t, q) - tail
 
     if q <= 0 or excess(0.0) >= 0:
         return 0.0
-    high = max(q / float(parts.trace()), float(problem.v.min()))
+    high = max(q / parts.trace(), problem.v_min)
     low = 0.0
     while excess(high) < 0:
         low, high = high, 4 * high
@@ -377,74 +374,165 @@ def solve_generalised_q(problem: Problem, a: Array, tail: float) -> float:
     return float(brentq(excess, low, high, xtol=EPS * high * 1e-3, rtol=4 * EPS, maxiter=300))
 
 
-def _no_root_beyond(problem: Problem, *, restricted: bool) -> float:
-    """A t above which the score is surely negative.
+class _Point:
+    """The two sides of the score at one t, each turned into a function that bends one way.
 
-    With the eigenvalues of the residual covariance between t + min v and t + max v,
-    y'PPy <= RSS/(t + min v)^2 and tr P >= (k - p)/(t + max v).
+    With P(t) = sum of c c'/(d + t) over its eigenvectors (d > 0, the same for every t), y'PPy is a
+    sum of (c'y)^2/(d + t)^2 and the trace one of 1/(d + t), in v for d with the full likelihood.
+    Then ``a`` = 1/trace and ``b`` = (y'PPy)^(-1/2) are power means of the lines d + t, of exponents
+    -1 and -2: increasing, concave by Minkowski's inequality (Hardy, Littlewood and Polya 1934,
+    Inequalities, sec. 2.11), and straight for equal variances.
+    The score is positive where a > b^2. Between two points a chord lies below such a function, and
+    beyond them their tangents lie above it.
     """
-    n = problem.k - problem.p if restricted else problem.k
-    parts = Parts(problem, problem.one)
-    s = float(parts.rss()) / n
-    low, high = float(problem.v.min()), float(problem.v.max())
-    return max((s + math.sqrt(s * s + 4 * s * (high - low))) / 2 - low, 0.0)
+
+    __slots__ = ("a", "a_slope", "b", "b_slope", "gap", "t")
+
+    def __init__(self, problem: Problem, t: float, *, restricted: bool) -> None:
+        ypp, trace, yppp, trace2 = problem.at(t).score(restricted=restricted)
+        self.t = t
+        self.a = 1 / trace
+        self.a_slope = trace2 / (trace * trace)
+        root = math.sqrt(ypp)
+        self.b = 1 / root if root > 0 else math.inf
+        self.b_slope = yppp / (ypp * root) if ypp * root > 0 else math.inf
+        self.gap = self.a - self.b * self.b
+
+    def step(self) -> float:
+        """From here to where the tangents of a and b give a = b^2; NaN where they do not."""
+        half, square = self.b * self.b_slope - 0.5 * self.a_slope, self.b_slope * self.b_slope
+        under = half * half + square * self.gap
+        if half > 0:
+            return self.gap / (half + math.sqrt(under)) if under >= 0 else math.nan
+        return (math.sqrt(under) - half) / square if self.gap > 0 else math.nan
+
+    def reach(self, slope: float) -> float:
+        """A distance to the right beyond which no root is; 0 if there is none to the right at all.
+
+        The tangent of a lies above it, and b rises at least as fast as it does in the end, where
+        its slope is ``slope``.
+        """
+        half = 0.5 * self.a_slope - self.b * slope
+        under = half * half + slope * slope * self.gap
+        if under < 0 or (self.gap <= 0 and half <= 0):
+            return 0.0
+        return (half + math.sqrt(under)) / (slope * slope)
+
+    def settle(self) -> _Point:
+        """Take this point for a root."""
+        self.a, self.gap = self.b * self.b, 0.0
+        return self
+
+
+def _surely_above(left: _Point, right: _Point) -> bool:
+    """Whether the score is positive all the way between two points where it is."""
+    width, bend = right.t - left.t, left.b_slope - right.b_slope
+    if bend <= 0:
+        return True  # b is a straight line, and a no lower than its chord
+    # a's chord less the square of b's tangents is least at an end or where the tangents meet.
+    at = min(max((right.b - left.b - right.b_slope * width) / bend, 0.0), width)
+    top = left.b + left.b_slope * at
+    return left.a + (right.a - left.a) * at / width > top * top
+
+
+def _surely_below(left: _Point, right: _Point) -> bool:
+    """Whether the score is nowhere positive between two points where it is not."""
+    width, bend = right.t - left.t, left.a_slope - right.a_slope
+    chord = (right.b - left.b) / width
+    if chord <= 0:
+        return False  # by rounding: the interval is too narrow to tell
+    meet = (right.a - left.a - right.a_slope * width) / bend if bend > 0 else width
+    meet = min(max(meet, 0.0), width)
+    # The highest point of a's tangent less the square of b's chord, from either end.
+    curve = 2 * chord * chord
+    x = min(max((left.a_slope - 2 * left.b * chord) / curve, 0.0), meet)
+    if left.a + left.a_slope * x > (left.b + chord * x) ** 2:
+        return False
+    x = min(max((2 * right.b * chord - right.a_slope) / curve, 0.0), width - meet)
+    return right.a - right.a_slope * x <= (right.b - chord * x) ** 2
 
 
 def _likelihood_optimum(problem: Problem, *, restricted: bool) -> tuple[float, int]:
     """Global maximum of the (restricted) likelihood on [0, inf), and how many local maxima it has.
 
-    The scan is a proof, not a sample. On [a, b] the score lies between ypp(b) - trace(a) and
-    ypp(a) - trace(b), because both parts fall; its derivative is bounded likewise. An interval is
-    settled when these bounds show no root, or a monotone score; otherwise it is halved.
+    Newton's method finds a maximum, and the bounds that ``_Point`` explains prove that there is no
+    other root of the score, or halve an interval until they do: a proof, not a sample.
     """
-    high = _no_root_beyond(problem, restricted=restricted)
-    if high == 0:
+
+    def point(t: float) -> _Point:
+        return _Point(problem, t, restricted=restricted)
+
+    zero, spread = point(0.0), problem.spread
+    if not (spread > 0 and math.isfinite(zero.b_slope)):  # no effect differs from another
         return 0.0, 1
-    high *= 1 + 1e-9
-    low = min(float(problem.v.min()), high) / 4
-    points = np.concatenate(([0.0], low * (high / low) ** GRID))
-    values = np.array(problem.score(points, restricted=restricted))
-    at_zero = float(values[0, 0] - values[1, 0])
-    a, b, left, right = points[:-1], points[1:], values[:, :-1], values[:, 1:]
-    brackets: list[tuple[float, float, float]] = []
-    for _ in range(MAX_ROUNDS):
-        empty = (right[0] > left[1]) | (left[0] < right[1])
-        one_way = (2 * right[2] > left[3]) | (2 * left[2] < right[3])
-        settled = empty | one_way | (b - a <= 1e-9 * b)
-        crossing = settled & ~empty & (left[0] > left[1]) & (right[0] <= right[1])
-        for i in np.flatnonzero(crossing):
-            start = _between(a[i], b[i], left[0, i] / left[1, i], right[0, i] / right[1, i])
-            brackets.append((float(a[i]), float(b[i]), start))
-        todo = np.flatnonzero(~settled)
-        if not len(todo):
-            break
-        a, b, left, right = a[todo], b[todo], left[:, todo], right[:, todo]
-        middle = np.where(a > 0, np.sqrt(a * b), b / 4)
-        at_middle = np.array(problem.score(middle, restricted=restricted))
-        a, b = np.concatenate((a, middle)), np.concatenate((middle, b))
-        left = np.concatenate((left, at_middle), axis=1)
-        right = np.concatenate((at_middle, right), axis=1)
+    slope = 1 / math.sqrt(spread)
+    reach = zero.reach(slope)
+    if reach == 0:
+        return 0.0, 1
+    maxima: list[_Point] = []
+    # Intervals still open, with the sign of the score just within either end.
+    todo: list[tuple[_Point, _Point, bool, bool]] = []
+    if zero.gap > 0:
+        last = _peak(point, zero, reach * (1 + NARROW), problem.v_min)
+        maxima.append(last)
+        todo.append((zero, last, True, True))
+        reach = last.reach(slope)
+    else:
+        last = zero
+        maxima.append(zero)
+    if reach > 0:
+        todo.append((last, point(last.t + reach * (1 + NARROW)), False, False))
+    while todo:
+        left, right, rises, ends = todo.pop()
+        if rises and not ends:
+            peak = _peak(point, left, right.t, problem.v_min)
+            maxima.append(peak)
+            todo += [(left, peak, True, True), (peak, right, False, False)]
+            continue
+        if rises:
+            settled = _surely_above(left, right)
+        elif not ends:
+            settled = _surely_below(left, right)
+        else:  # one root where the score rises, if it rises all the way
+            settled = right.a_slope > 2 * right.b * left.b_slope
+        if settled or right.t - left.t <= max(NARROW * right.t, EPS * problem.v_min):
+            continue
+        middle = point(_middle(left.t, right.t, problem.v_min))
+        up = middle.gap > 0
+        todo += [(left, middle, rises, up), (middle, right, up, ends)]
+    if len(maxima) == 1:
+        return maxima[0].t, 1
+    return max(
+        (peak.t for peak in maxima), key=lambda t: problem.loglik(t, restricted=restricted)
+    ), len(maxima)
 
-    def score(t: float) -> tuple[float, float]:
-        u, trace, slope_u, slope_trace = problem.score(t, restricted=restricted)
-        return float(u - trace), float(slope_trace - 2 * slope_u)
 
-    candidates = [_falling_root(score, *pair) for pair in sorted(brackets)]
-    if at_zero <= 0 or not candidates:
-        candidates.insert(0, 0.0)
-    if len(candidates) == 1:
-        return candidates[0], 1
-    heights = problem.loglik(np.array(candidates), restricted=restricted)
-    return candidates[int(np.argmax(heights))], len(candidates)
+def _middle(low: float, high: float, least: float) -> float:
+    """Midway between two tau2 on the scale log(tau2 + the least variance)."""
+    middle = math.sqrt((low + least) * (high + least)) - least
+    return middle if low < middle < high else 0.5 * (low + high)
 
 
-def _between(a: float, b: float, at_a: float, at_b: float) -> float:
-    """A first guess where a ratio crosses one: straight in logarithms, with typical v = 1."""
-    if not at_b > 0:
-        return float(0.5 * (a + b))
-    share = math.log(at_a) / (math.log(at_a) - math.log(at_b))
-    guess = (a + 1) * math.exp(share * math.log((b + 1) / (a + 1))) - 1
-    return float(min(max(guess, a), b))
+def _peak(point: Callable[[float], _Point], left: _Point, high: float, least: float) -> _Point:
+    """Where the score, positive at ``left``, not at ``high``, passes zero: safeguarded Newton."""
+    low, here = left.t, left
+    for turn in range(200):
+        step = here.step()
+        t = here.t + step
+        newton = low < t < high
+        if not newton:
+            t = _middle(low, high, least)
+            if t in (low, high):
+                return here.settle()
+        here = point(t)
+        noise = EPS if turn < 20 else 8 * EPS
+        if abs(here.gap) <= noise * here.a or (newton and abs(step) <= SMALL_STEP * t):
+            return here.settle()
+        if here.gap > 0:
+            low = t
+        else:
+            high = t
+    raise NotConverged("the likelihood's maximum was not found", [f"between {low} and {high}"])
 
 
 def _falling_root(
@@ -473,3 +561,47 @@ def _falling_root(
             return following
         t = following
     raise NotConverged("a root was not found to full precision", [f"between {low} and {high}"])
+
+
+# Estimators beyond metafor's; nothing above depends on them.
+
+
+@_estimator("HM", "Hartung-Makambi")
+def hartung_makambi(problem: Problem, weights: Array | None = None) -> Tau2:
+    """DerSimonian-Laird's formula with Q/(2 (k - p) + Q) times Q in place of Q - (k - p).
+
+    Positive unless Q is zero, and therefore too large where there is little heterogeneity; below
+    DerSimonian-Laird's from Q = 2 (k - p) on.
+
+    References
+    ----------
+    Hartung and Makambi (2003), Commun Stat Simul Comput 32:1179-1190; Veroniki et al. (2016), Res
+    Synth Methods 7:55-79.
+    """
+    parts = problem.zero()
+    q, trace, twice = parts.rss(), parts.trace(), 2 * (problem.k - problem.p)
+    value = q * q / ((twice + q) * trace)
+    slope = (q * q + 2 * twice * q) / ((twice + q) ** 2 * trace)  # of the estimate in Q
+    return Tau2(value, slope * _quadratic_sd(parts, problem.v + value), boundary=value == 0)
+
+
+@_estimator("DL2", "DerSimonian-Laird, two steps")
+def dersimonian_laird_two_steps(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Moment estimator with weights 1/(v + t), t from DerSimonian-Laird.
+
+    References
+    ----------
+    DerSimonian and Kacker (2007), Contemp Clin Trials 28:105-114, sect. 3.
+    """
+    return _moment(problem, problem.weights(dersimonian_laird(problem, None).value))
+
+
+@_estimator("HE2", "Hedges, two steps")
+def hedges_two_steps(problem: Problem, weights: Array | None = None) -> Tau2:
+    """Moment estimator with weights 1/(v + t), t from Hedges (Cochran's anova in the paper, CA2).
+
+    References
+    ----------
+    DerSimonian and Kacker (2007), Contemp Clin Trials 28:105-114, sect. 3.
+    """
+    return _moment(problem, problem.weights(hedges(problem, None).value))

@@ -57,7 +57,7 @@ def test_the_effect_is_the_one_that_metafor_computed(literal: Literal) -> None:
 
 def test_every_measure_has_at_least_two_reference_values() -> None:
     counts = {key: sum(x.measure == key for x in LITERALS) for key in MEASURES}
-    ours = {"SMDPPC", "GEN"}  # not metafor's; the first has its own test below
+    ours = {"SMDPPC", "SMDPPC1", "SMDPPC3", "GEN"}  # not metafor's; tested below
     assert {key for key, count in counts.items() if count < 2} == ours
 
 
@@ -90,6 +90,40 @@ def test_pre_post_control_difference_has_the_variance_of_morris(r: float, v: flo
     )
     assert found.yi[0] == approx(0.2063, abs=5e-5)
     assert found.vi[0] == approx(v, abs=5e-6)
+
+
+def trials_before_and_after(runs: int, n_1: int, n_2: int, r: float, gain: float):
+    """Many two-arm trials of bivariate normal scores with spread 2: their columns."""
+    rng = np.random.default_rng(20261125)
+    columns = {"n_1": n_1, "n_2": n_2, "r": r}
+    for arm, n, change in ((1, n_1, gain), (2, n_2, 0.3)):
+        pre = rng.standard_normal((runs, n))
+        post = r * pre + math.sqrt(1 - r**2) * rng.standard_normal((runs, n))
+        for name, x, mean in (("pre", pre, 10.0), ("post", post, 10.0 + 2 * change)):
+            columns[f"mean_{name}_{arm}"] = mean + 2 * x.mean(1)
+            columns[f"sd_{name}_{arm}"] = 2 * x.std(1, ddof=1)
+    return columns
+
+
+# Morris (2008): all three estimate the same effect where the spread is one.
+@pytest.mark.parametrize("key", ["SMDPPC", "SMDPPC1", "SMDPPC3"])
+@pytest.mark.parametrize("r", [0.3, 0.8])
+def test_pre_post_control_differences_are_unbiased_with_the_variance_they_say(key, r) -> None:
+    runs = 20_000
+    columns = trials_before_and_after(runs, 18, 25, r, 1.1)
+    needs = MEASURES[key].needs
+    found = effects(key, **{name: value for name, value in columns.items() if name in needs})
+    spread = float(found.yi.std(ddof=1))
+    assert found.yi.mean() == approx(0.8, abs=5 * spread / math.sqrt(runs) + 0.004)
+    # J and the variance at the estimate are approximations to some per cent at such sizes.
+    assert float(found.vi.mean()) == approx(spread**2, rel=0.05)
+
+
+def test_each_arms_own_standardiser_is_undefined_for_three_people() -> None:
+    columns = trials_before_and_after(2, 3, 8, 0.5, 1.0)
+    needs = MEASURES["SMDPPC1"].needs
+    found = effects("SMDPPC1", **{name: value for name, value in columns.items() if name in needs})
+    assert np.isnan(found.vi).all()
 
 
 @pytest.mark.shared
@@ -251,6 +285,8 @@ def test_the_way_back_from_the_scale_of_analysis_fits_the_way_there(key: str) ->
         "square-root": math.sqrt,
         "freeman-tukey-rate": math.sqrt,
         "identity": float,
+        "cube-root": lambda alpha: 1 - (1 - alpha) ** (1 / 3),
+        "log-complement": lambda alpha: -math.log(1 - alpha),
     }
     known = measure_named(key)
     assert known.natural(there[known.scale](0.3)) == approx(0.3)
@@ -587,3 +623,49 @@ def test_the_reference_runner_tells_a_wrong_result_from_a_right_one() -> None:
 
     assert check(case(0.0)).outcome == "passed"
     assert check(case(1e-8)).outcome == "failed"
+
+
+def test_a_choice_to_add_nothing_is_said_where_there_are_zero_counts() -> None:
+    table = {"events_1": [0, 3], "total_1": 20, "events_2": [2, 4], "total_2": 20}
+    for choice in ({"to": "none"}, {"add": 0.0}):
+        notes = effects("RD", **table, **choice).notes
+        assert notes == ("zero counts: nothing added (study 1)",)
+    assert effects("AS", **table).notes == ()
+
+
+def test_studies_that_are_dropped_get_nothing_added() -> None:
+    table = {"events_1": [0, 0, 3], "total_1": 20, "events_2": [0, 2, 4], "total_2": 20}
+    notes = effects("OR", **table, drop00=True).notes
+    assert notes[0] == (
+        "zero counts: 0.5 added to each count of studies with a zero count (study 2)"
+    )
+
+
+# metafor 3.8 averages the coefficients of variation of all studies, an infinite one included.
+@pytest.mark.parametrize("vtype", ["AV", "AVHO"])
+def test_a_mean_of_zero_spoils_an_averaged_variation_in_metafor_only(vtype: str) -> None:
+    arms = {
+        "mean_1": np.array([1.0, 2.0, 3.0, 3.0]),
+        "sd_1": np.ones(4),
+        "n_1": np.array([10, 12, 14, 9]),
+        "mean_2": np.array([1.1, 2.2, 0.0, 2.0]),
+        "sd_2": np.ones(4),
+        "n_2": np.array([10, 12, 14, 9]),
+    }
+    formula = MEASURES["ROM"].compute
+    y, v = formula(**arms, vtype=vtype, compat="metafor-3.8")
+    assert np.isnan(y).all()
+    assert np.isnan(v).all()
+    y, v = formula(**arms, vtype=vtype)
+    assert np.isnan(v).tolist() == [False, False, True, False]
+
+
+# Bonett (2002): minus the log of 1 - alpha, so that the limits come back below 1.
+@pytest.mark.parametrize("key", ["ARAW", "AHW", "ABT"])
+def test_coefficient_alpha_comes_back_from_its_scale(key: str) -> None:
+    alpha = np.array([-0.4, 0.0, 0.5, 0.93])
+    y, v = MEASURES[key].compute(alpha=alpha, items=8, n=40)
+    assert MEASURES[key].natural(y) == approx(alpha, abs=1e-12)
+    assert (v > 0).all()
+    with pytest.raises(BadRows, match="cannot be used"):
+        MEASURES[key].compute(alpha=[1.2], items=[1], n=[40])

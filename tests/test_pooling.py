@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +18,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from meta.errors import InputError, UnknownName
 from meta.measures import given
 from meta.pooling import pool
-from meta.results import Effects
+from meta.results import Effects, PooledEffect
 from meta.tau2 import TAU2
 from tests.reference import models
 from tests.reference.metafor_cases import FILE, cases
@@ -209,3 +214,66 @@ def test_far_p_values_keep_their_digits():
     found = pool(given([1.0, 1.05], [0.005, 0.005]), model="common")
     assert found.statistic == pytest.approx(20.5)  # where 2 (1 - cdf) would be zero
     assert found.p == pytest.approx(math.erfc(20.5 / math.sqrt(2)), rel=1e-9)
+
+
+# What a result works out when it is first asked for.
+
+FIELDS = tuple(field.name for field in dataclasses.fields(PooledEffect))
+
+
+def values(found: PooledEffect, names: tuple[str, ...] = FIELDS) -> dict:
+    got = {name: getattr(found, name) for name in names}
+    return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in got.items()}
+
+
+@pytest.mark.parametrize("choice", [{}, {"model": "common"}, {"prediction": "metafor"}])
+@forall(order=st.permutations(FIELDS))
+def test_the_order_in_which_fields_are_asked_for_does_not_matter(choice, order):
+    plain = pool(BCG, **choice)
+    assert values(pool(BCG, **choice), tuple(order)) == values(plain)
+    assert values(plain) == values(plain)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))]
+)
+def test_copies_of_a_result_have_all_fields(copied):
+    found = pool(BCG)
+    twin = copied(found)
+    assert values(twin, FIELDS[1:]) == values(found, FIELDS[1:])
+    assert twin.summary() == found.summary()
+    assert twin.effects.study == found.effects.study
+
+
+def test_a_replaced_field_leaves_the_others():
+    found = dataclasses.replace(pool(BCG), tau2_ci=(0.0, 1.0))
+    assert found.tau2_ci == (0.0, 1.0)
+    assert values(found, ("ci", "p", "notes")) == values(pool(BCG), ("ci", "p", "notes"))
+
+
+def test_a_result_is_frozen_and_has_no_other_fields():
+    found = pool(BCG)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.tau2_ci = (0.0, 1.0)
+    with pytest.raises(AttributeError, match="PooledEffect has no attribute 'tau_ci'"):
+        found.tau_ci  # noqa: B018
+
+
+def test_studies_without_names_are_numbered():
+    effects = given([0.1, 0.2], [0.01, 0.02], cluster=["a", "a"])
+    assert effects.cluster == ("a", "a")
+    assert effects.study == ("study 1", "study 2")
+    assert given([0.1, 0.2], [0.01, 0.02]).cluster == ("study 1", "study 2")
+
+
+HEAVY = ("pandas", "matplotlib", "statsmodels", "scipy.stats", "scipy.optimize", "scipy.special")
+
+
+def test_a_first_fit_loads_nothing_heavy():
+    code = (
+        "import sys; from meta import effects, given, pool; "
+        "pool(given([0.1, 0.4, 0.2], [0.02, 0.03, 0.05])).i2; "
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special
 
@@ -51,7 +51,7 @@ def test_each_estimator_reproduces_the_bcg_trials(method):
 
 
 def test_every_estimator_has_a_literal_value():
-    assert set(TAU2) == set(models.TAU2) | {"DLIT"}
+    assert set(TAU2) == set(models.TAU2) | {"DLIT", "HM", "DL2", "HE2"}
 
 
 def test_iterated_dersimonian_laird_reproduces_its_value():
@@ -175,20 +175,190 @@ def test_a_likelihood_with_two_maxima_gives_the_higher_and_says_so():
     assert (restricted.value, restricted.se) == pytest.approx(models.DOMINATED[:2], rel=1e-8)
 
 
-@given(sample=data(most=6), tiny=st.floats(-10, -3))
-def test_the_number_of_maxima_agrees_with_a_fine_scan(sample, tiny):
-    y, v = sample
-    v = v.copy()
-    v[0] = 10.0**tiny
-    found = estimate(Problem(y, v), "ML")
+def maxima_of_a_fine_scan(y: np.ndarray, v: np.ndarray, method: str) -> list[float]:
+    """Where the score passes zero downwards; the most precise study comes first."""
     grid = np.concatenate(([0.0], np.geomspace(1e-14, 1e3, 4000)))
     w = 1 / (v + grid[:, None])
     resid = y - (w @ y / w.sum(1))[:, None]
-    score = ((w * resid) ** 2).sum(1) - w.sum(1)
-    maxima = int(((score[:-1] > 0) & (score[1:] <= 0)).sum()) + int(score[0] <= 0)
+    trace = w.sum(1)
+    if method == "REML":
+        rest = w[:, 1:].sum(1)
+        trace = rest + (w[:, 0] * rest - (w[:, 1:] ** 2).sum(1)) / w.sum(1)
+    score = ((w * resid) ** 2).sum(1) - trace
+    falls = np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0))
+    return [0.0] * int(score[0] <= 0) + grid[falls].tolist()
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@given(sample=data(most=6), tiny=st.floats(-10, -3))
+def test_the_number_of_maxima_agrees_with_a_fine_scan(method, sample, tiny):
+    y, v = sample
+    v = v.copy()
+    v[0] = 10.0**tiny
+    found = estimate(Problem(y, v), method)
+    maxima = len(maxima_of_a_fine_scan(y, v, method))
     # A pair of roots may hide between two points of the scan, never the other way round.
     assert found.n_optima >= maxima
     assert (found.n_optima - maxima) in (0, 1)
+
+
+# Made up, so that groups of precise, middling and imprecise studies each ask for their own tau2.
+THREE = {
+    "ML": (
+        [0.0123, 0.0844, 2.2041, 4.2886, 0.0901, 0.0574],
+        [2.94e-05, 0.0024875, 0.5546677, 1.3981405, 0.0017687, 0.4519264],
+    ),
+    "REML": (
+        [-0.0046, -14.3711, 0.4591, 0.0287, -0.0154, -0.2298],
+        [1.59e-05, 8.9269584, 4.378576, 0.0098372, 0.0001035, 0.0062759],
+    ),
+}
+
+
+@pytest.mark.parametrize("method", THREE)
+def test_three_maxima_are_all_found_and_the_highest_is_used(method):
+    y, v = map(np.array, THREE[method])
+    maxima = maxima_of_a_fine_scan(y, v, method)
+    found = estimate(Problem(y, v), method)
+    assert (found.n_optima, len(maxima)) == (3, 3)
+
+    def loglik(t: float) -> float:
+        w = 1 / (v + t)
+        extra = math.log(w.sum()) if method == "REML" else 0.0
+        return float(np.log(w).sum() - extra - w @ (y - w @ y / w.sum()) ** 2) / 2
+
+    best = max(maxima, key=loglik)
+    assert found.value == pytest.approx(best, rel=0.02)  # the scan's own step
+    assert loglik(found.value) >= loglik(best)
+
+
+def design(k: int, p: int, seed: int) -> np.ndarray:
+    """An intercept, and years and arms as reviews have them."""
+    rng = np.random.default_rng(seed)
+    years, arms = 1990.0 + rng.permutation(40)[:k], np.arange(k) % 2.0
+    return np.stack([np.ones(k), years, arms][:p], axis=1)
+
+
+def dense(y: np.ndarray, v: np.ndarray, x: np.ndarray) -> tuple[list[Fraction], list[list]]:
+    """P at weights 1/v and Py, both in rational numbers."""
+    w = [1 / Fraction(float(a)) for a in v]
+    rows = [[Fraction(float(a)) for a in row] for row in x]
+    k, p = x.shape
+    # (X'WX | X'W) is brought to (I | (X'WX)^-1 X'W) by elimination.
+    table = [
+        [sum(w[i] * rows[i][a] * rows[i][b] for i in range(k)) for b in range(p)]
+        + [w[i] * rows[i][a] for i in range(k)]
+        for a in range(p)
+    ]
+    for j in range(p):
+        pivot = next(i for i in range(j, p) if table[i][j])
+        table[j], table[pivot] = table[pivot], table[j]
+        table[j] = [a / table[j][j] for a in table[j]]
+        for i in range(p):
+            if i != j:
+                table[i] = [a - table[i][j] * b for a, b in zip(table[i], table[j], strict=True)]
+    solved = [row[p:] for row in table]
+    full = [
+        [w[i] * ((i == j) - sum(rows[i][a] * solved[a][j] for a in range(p))) for j in range(k)]
+        for i in range(k)
+    ]
+    effects = [Fraction(float(a)) for a in y]
+    return [sum(a * b for a, b in zip(row, effects, strict=True)) for row in full], full
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+@settings(max_examples=20)  # rational numbers are slow
+@given(
+    sample=data(least=5, most=8),
+    tiny=st.lists(st.floats(-9, -4), max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_all_sums_of_a_fit_agree_with_rational_arithmetic(p, sample, tiny, seed):
+    y, v = sample
+    v = v.copy()
+    v[: len(tiny)] = 10.0 ** np.array(tiny)  # up to three studies that dominate the others
+    x = design(len(y), p, seed)
+    u, full = dense(y, v, x)
+    k = len(y)
+    problem = Problem(y, v, None if p == 1 else x)
+    unit = problem.unit
+    parts = problem.zero()
+    size = max(float(np.abs(y).max()), 1e-3) / math.sqrt(float(np.median(v)))
+
+    def near(expected: Fraction, least: float = 0.0):
+        return pytest.approx(float(expected), rel=2e-9, abs=1e-11 * least)
+
+    exact = [Fraction(float(a)) for a in v]
+    trace = sum(full[i][i] for i in range(k))
+    assert parts.trace() / unit == near(trace)
+    square = sum(full[i][j] ** 2 for i in range(k) for j in range(k))
+    assert parts.trace2() / unit**2 == near(square)
+    weighted = sum(full[i][j] ** 2 * exact[i] * exact[j] for i in range(k) for j in range(k))
+    assert parts.trace_of(problem.v) == near(weighted)
+    mixed = sum(full[i][j] ** 2 * exact[i] for i in range(k) for j in range(k))
+    assert parts.trace_of(problem.v, problem.one) / unit == near(mixed)
+    rss = sum(a * Fraction(float(b)) for a, b in zip(u, y, strict=True))
+    assert parts.rss() == near(rss, size)
+    for restricted in (True, False):
+        score = parts.score(restricted=restricted)
+        assert score.ypp / unit == near(sum(a * a for a in u), size / unit)
+        again = sum(u[i] * full[i][j] * u[j] for i in range(k) for j in range(k))
+        assert score.yppp / unit**2 == near(again, size / unit**2)
+    unhat = problem.restored(parts.unhat())
+    assert unhat == pytest.approx(
+        [float(full[i][i] * exact[i]) for i in range(k)], rel=1e-8, abs=1e-12
+    )
+    assert parts.hat() == pytest.approx(1 - parts.unhat(), abs=1e-12)
+
+
+@pytest.mark.parametrize("p", [2, 3])
+@settings(max_examples=20)  # rational numbers are slow
+@given(sample=data(least=6, most=9), tiny=st.floats(-9, -4), seed=st.integers(0, 99))
+def test_the_score_of_a_regression_with_a_dominating_study_vanishes(p, sample, tiny, seed):
+    y, v = sample
+    v = v.copy()
+    v[0] = 10.0**tiny
+    x = design(len(y), p, seed)
+    found = estimate(Problem(y, v, x), "REML")
+    u, full = dense(y, v + found.value, x)
+    ypp, trace = float(sum(a * a for a in u)), float(sum(full[i][i] for i in range(len(y))))
+    square = float(sum(a * a for row in full for a in row))
+    if found.value > 0:
+        # v + tau2 is rounded before the rational arithmetic sees it.
+        assert ypp == pytest.approx(trace, rel=1e-9)
+    else:
+        assert ypp <= trace * (1 + 1e-9)
+    assert found.se == pytest.approx(math.sqrt(2 / square), rel=1e-8)
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@given(
+    sample=data(least=3),
+    near=st.sampled_from([0.0, 1e-15, -1e-15, 1e-12, -1e-12, 1e-6, -1e-6]),
+)
+def test_a_likelihood_that_is_level_at_zero_is_no_trouble(method, sample, near):
+    y, v = sample
+    assume(np.ptp(y) > 0)
+    score = Problem(y, v).zero().score(restricted=method == "REML")
+    y = y * math.sqrt(score.trace / score.ypp) * (1 + near)
+    found = estimate(Problem(y, v), method)
+    assert 0 <= found.value < math.inf
+    assert found.n_optima >= 1
+    after = Problem(y, v + found.value).zero().score(restricted=method == "REML")
+    assert after.ypp <= after.trace * (1 + 1e-9)  # level there, or falling at zero
+    if found.value > 0:
+        assert after.ypp == pytest.approx(after.trace, rel=1e-9)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_the_order_of_a_problem_is_undone(p):
+    problem = Problem(YI, VI, None if p == 1 else design(13, p, 1))
+    assert problem.restored(problem.v).tolist() == (VI / problem.unit).tolist()
+    there = problem.arranged(YI)
+    assert problem.restored(there).tolist() == YI.tolist()
+    w = problem.weights(0.1)
+    assert problem.at(0.1) is problem.at(0.1)
+    assert problem.at(0.1).w == pytest.approx(w)
 
 
 @pytest.mark.parametrize("method", TAU2)
@@ -253,3 +423,44 @@ def test_the_tail_of_a_quadratic_form_agrees_with_simulation():
         assert upper_tail(q, products, basis) == pytest.approx(
             share, abs=4 * math.sqrt(0.25 / 400_000)
         )
+
+
+# The general moment estimator in whole numbers: DerSimonian and Kacker (2007), eq. 6.
+@pytest.mark.parametrize(("method", "first"), [("DL2", "DL"), ("HE2", "HE")])
+def test_two_steps_are_the_moment_formula_at_the_first_steps_weights(method, first):
+    t = Fraction(tau2_of(YI, VI, first))
+    y, v = [Fraction(x) for x in models.YI], [Fraction(x) for x in models.VI]
+    a = [1 / (one + t) for one in v]
+    total = sum(a)
+    mean = sum(w * x for w, x in zip(a, y, strict=True)) / total
+    q = sum(w * (x - mean) ** 2 for w, x in zip(a, y, strict=True))
+    expected = sum(w * s for w, s in zip(a, v, strict=True))
+    expected -= sum(w * w * s for w, s in zip(a, v, strict=True)) / total
+    value = (q - expected) / (total - sum(w * w for w in a) / total)
+    assert tau2_of(YI, VI, method) == pytest.approx(float(value), rel=1e-10)
+
+
+def test_hartung_and_makambis_estimate_is_their_formula_of_q():
+    w = 1 / VI
+    q = float(w @ (YI - w @ YI / w.sum()) ** 2)
+    c = float(w.sum() - w @ w / w.sum())
+    assert tau2_of(YI, VI, "HM") == pytest.approx(q**2 / ((2 * 12 + q) * c), rel=1e-10)
+
+
+@given(sample=data(least=3))
+def test_equal_variances_make_all_moment_estimators_one(sample):
+    y, v = sample[0], np.full(len(sample[0]), 0.2)
+    first = tau2_of(y, v, "DL")
+    for method in ("HE", "DL2", "HE2"):
+        assert tau2_of(y, v, method) == pytest.approx(first, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["DL2", "HE2", "HM"])
+def test_the_further_estimators_find_the_variance_of_simulated_effects(method):
+    rng = np.random.default_rng(12)
+    found = []
+    for _ in range(400):
+        v = rng.uniform(0.02, 0.2, 30)
+        found.append(tau2_of(rng.normal(0, np.sqrt(v + 0.3)), v, method))
+    # Hartung and Makambi's is too small where heterogeneity is this large.
+    assert np.mean(found) == pytest.approx(0.26 if method == "HM" else 0.3, rel=0.05)

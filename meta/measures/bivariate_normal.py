@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 LIMIT = 1 - 1e-15  # the correlation closest to 1 that is tried
@@ -24,9 +24,9 @@ def both_below(h: Array, k: Array, r: Array) -> Array:
     both_zero = (h == 0) & (k == 0)
     same = (h * k > 0) | ((h * k == 0) & (h + k >= 0))
     general = (
-        0.5 * (special.ndtr(h) + special.ndtr(k))
-        - special.owens_t(h, slope_h)
-        - special.owens_t(k, slope_k)
+        0.5 * (scipy.special.ndtr(h) + scipy.special.ndtr(k))
+        - scipy.special.owens_t(h, slope_h)
+        - scipy.special.owens_t(k, slope_k)
         - np.where(same, 0.0, 0.5)
     )
     return np.where(both_zero, 0.25 + np.arcsin(r) / (2 * np.pi), general)
@@ -62,16 +62,25 @@ def tetrachoric(a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array]:
     """Tetrachoric correlation of 2x2 tables and its large-sample variance; shape (k,) each."""
     n = a + b + c + d
     rows, columns = (a + b) / n, (a + c) / n
-    h, k = special.ndtri(rows), special.ndtri(columns)
+    h, k = scipy.special.ndtri(rows), scipy.special.ndtri(columns)
     usable = np.isfinite(h) & np.isfinite(k) & (a * d > 0) & (b * c > 0)
-    h, k = np.where(usable, h, np.nan), np.where(usable, k, np.nan)
-    r = correlation_for(h, k, a / n)
+    r = correlation_for(np.where(usable, h, np.nan), np.where(usable, k, np.nan), a / n)
+    r = np.where(usable, r, np.nan)
     defined = (rows > 0) & (rows < 1) & (columns > 0) & (columns < 1)
     y = np.where(usable, r, np.where(a * d == 0, -1.0, 1.0))
-    y = np.where(defined, y, np.nan)
+    return np.where(defined, y, np.nan), tetrachoric_variance(a, b, c, d, r)
+
+
+def tetrachoric_variance(a: Array, b: Array, c: Array, d: Array, r: Array) -> Array:
+    """Large-sample variance of a tetrachoric correlation, at correlation ``r``; shape (k,).
+
+    Pearson (1900), Philosophical Transactions A 195:1-47; Kirk (1973), Psychometrika 38:259-268.
+    """
+    n = a + b + c + d
+    h, k = scipy.special.ndtri((a + b) / n), scipy.special.ndtri((a + c) / n)
     root = np.sqrt((1 - r) * (1 + r))
-    f1 = special.ndtr((h - r * k) / root) - 0.5
-    f2 = special.ndtr((k - r * h) / root) - 0.5
+    f1 = scipy.special.ndtr((h - r * k) / root) - 0.5
+    f2 = scipy.special.ndtr((k - r * h) / root) - 0.5
     inner = (
         (a + d) * (b + c) / 4
         + (a + c) * (b + d) * f1**2
@@ -80,4 +89,4 @@ def tetrachoric(a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array]:
         - (a * b - c * d) * f1
         - (a * c - b * d) * f2
     )
-    return y, inner / (n**3 * density(h, k, r) ** 2)
+    return np.asarray(inner / (n**3 * density(h, k, r) ** 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from meta import results  # as a module: it imports the registry, so names come later
 from meta.errors import InputError, UnknownName
-from meta.measures.checks import BadRows, checked, columns_of_one_length, shown
+from meta.frames import check_missing, complete_rows, left_out, length, rows_of
+from meta.measures.checks import BadRows, columns_of_one_length, shown
 from meta.measures.registry import Measure, measure_named
 from meta.measures.small_sample import Compat, is_legacy
 from meta.measures.zero_cells import TO, adjusted_rows
@@ -27,6 +29,7 @@ def effects(
     cluster: Sequence[Any] | str | None = None,
     compat: Compat = None,
     whole: bool = True,
+    missing: str = "refuse",
     **columns_and_options: Any,
 ) -> results.Effects:
     """Effect sizes of k studies from their raw numbers.
@@ -45,6 +48,9 @@ def effects(
         Formulas of that version where today's differ.
     whole : bool
         Refuse fractions in counts; turn off for effective sample sizes.
+    missing : {"refuse", "drop"}
+        What happens to rows with an empty cell: an error that names them, or they are left out and
+        named in ``notes``; ``dropped`` then says which rows of the table they were.
     **columns_and_options
         The columns that the measure needs, one number per study or one for all, and its options
         (``vtype``, ``add``, ``to``, ``drop00``, ``exact_j``, ``correct``), as its own function
@@ -65,11 +71,25 @@ def effects(
         If a column is absent, or values cannot be used; names every study and column.
     """
     chosen = measure_named(measure)
+    return _built(chosen, chosen, data, study, cluster, compat, whole, missing, columns_and_options)
+
+
+def _built(
+    chosen: Measure,
+    shown_as: Measure,
+    data: Mapping[str, Any] | None,
+    study: Sequence[Any] | str | None,
+    cluster: Sequence[Any] | str | None,
+    compat: Compat,
+    whole: bool,
+    missing: str,
+    given: Mapping[str, Any],
+) -> results.Effects:
+    """Effects by the formula of one measure, labelled and back-transformed as another."""
     known = _options(chosen)
-    given = dict(columns_and_options)
     for name in given:
         if name not in chosen.needs and name not in known:
-            raise UnknownName(f"column or option of {measure}", name, [*chosen.needs, *known])
+            raise UnknownName(f"column or option of {chosen.key}", name, [*chosen.needs, *known])
     columns = {
         name: _column(given.get(name), name, data)
         for name in chosen.needs
@@ -78,48 +98,80 @@ def effects(
     options = {name: value for name, value in given.items() if name in known}
     if is_legacy(compat) and "compat" in known:
         options["compat"] = compat
-    named = _names(study, data)
+    named, groups = _names(study, data), _names(cluster, data)
+    dropped: tuple[int, ...] = ()
+    if check_missing(missing) == "drop":
+        k = length(columns.values())
+        keep = complete_rows(columns, k)
+        if not keep.all():
+            labels = named if len(named) == k else _numbered(k)
+            gone = left_out(labels, columns, keep)
+            named = tuple(rows_of(labels, keep))
+            groups = tuple(rows_of(groups, keep))
+            columns = {name: rows_of(values, keep) for name, values in columns.items()}
+            dropped = tuple(np.flatnonzero(~keep).tolist())
     try:
         y, v = chosen.compute(**columns, whole=whole, **options)
-        sound = checked(columns, whole=False)
     except BadRows as fault:
         raise (fault.named(named) if named else fault) from None
     k = len(y)
-    labels = named or tuple(f"study {i + 1}" for i in range(k))
-    if len(labels) != k:
+    if named and len(named) != k:
         raise InputError(
-            f"{len(labels)} studies are named, but the columns have {k} rows",
+            f"{len(named)} studies are named, but the columns have {k} rows",
             remedy="give one name per study",
         )
-    groups = _names(cluster, data) or labels
-    if len(groups) != k:
+    if groups and len(groups) != k:
         raise InputError(
             f"{len(groups)} clusters are named, but the columns have {k} rows",
             remedy="give one cluster per study",
         )
-    notes = [*_zero_notes(chosen, sound, options, labels), *_option_notes(options)]
-    undefined = [name for name, e, w in zip(labels, y, v, strict=True) if np.isnan(e + w)]
-    if undefined:
-        notes.append(f"undefined for {', '.join(undefined)}")
-    return results.Effects(chosen, labels, y, v, groups, tuple(notes))
+    notes = [*_zero_notes(chosen, columns, options, named), *_option_notes(options)]
+    undefined = np.flatnonzero(np.isnan(y + v))
+    if len(undefined):
+        notes.append(f"undefined for {_listed(undefined, named)}")
+    if dropped:
+        notes.append(gone)
+    if named:
+        return results.Effects(shown_as, named, y, v, groups or named, tuple(notes), dropped)
+    return results.Effects.begun(
+        partial(_unnamed, k, groups),
+        measure=shown_as,
+        yi=y,
+        vi=v,
+        notes=tuple(notes),
+        dropped=dropped,
+    )
+
+
+def _unnamed(k: int, groups: tuple[str, ...], field: str) -> dict[str, tuple[str, ...]]:
+    """The names of studies that were given none, which most analyses never ask for."""
+    labels = _numbered(k)
+    return {"study": labels, "cluster": groups or labels}
+
+
+def _listed(at: NDArray[np.intp], named: Sequence[str]) -> str:
+    """The studies at these rows, by name or by number."""
+    return ", ".join(named[i] if named else f"study {i + 1}" for i in at.tolist())
 
 
 def given(
     yi: Any,
     vi: Any,
     *,
-    study: Sequence[Any] | None = None,
-    cluster: Sequence[Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    study: Sequence[Any] | str | None = None,
+    cluster: Sequence[Any] | str | None = None,
     measure: str = "GEN",
+    missing: str = "refuse",
 ) -> results.Effects:
     """Effects that are already computed, with their sampling variances.
 
     Parameters
     ----------
-    yi, vi : array of float, shape (k,)
+    yi, vi : array of float, shape (k,), or a column's name
         Effects on the measure's scale of analysis (log for ratios), and their variances (squared
         standard errors), all positive.
-    study, cluster : sequence of str, shape (k,), optional
+    data, study, cluster, missing
         As for ``effects``.
     measure : str
         What the effects are, so that they are labelled and back-transformed; "GEN" for anything.
@@ -129,12 +181,16 @@ def given(
     InputError
         If a value is missing, not finite, or a variance is not positive; names every study.
     """
-    ready = effects("GEN", yi=yi, vi=vi, study=study, cluster=cluster)
-    return results.Effects(
-        measure_named(measure), ready.study, ready.yi, ready.vi, ready.cluster, ready.notes
-    )
+    columns = {"yi": yi, "vi": vi}
+    shown_as, ready_made = measure_named(measure), measure_named("GEN")
+    return _built(ready_made, shown_as, data, study, cluster, None, True, missing, columns)
 
 
+def _numbered(k: int) -> tuple[str, ...]:
+    return tuple(f"study {i + 1}" for i in range(k))
+
+
+@cache
 def _options(chosen: Measure) -> dict[str, Any]:
     """The options of a measure with their defaults."""
     signature = inspect.signature(chosen.compute)  # follows the check to the formula itself
@@ -166,25 +222,34 @@ def _names(values: Sequence[Any] | str | None, data: Mapping[str, Any] | None) -
 
 
 def _zero_notes(
-    chosen: Measure, columns: Mapping[str, Array], options: Mapping[str, Any], study: Sequence[str]
+    chosen: Measure, columns: Mapping[str, Any], options: Mapping[str, Any], named: Sequence[str]
 ) -> list[str]:
     """What was added to zero counts, and where."""
     defaults = _options(chosen)
     if "to" not in defaults or (options.get("compat") and "compat" in defaults):
         return []
     add, to = options.get("add", defaults["add"]), options.get("to", defaults["to"])
-    columns = columns_of_one_length(columns)
+    found = columns_of_one_length(columns)
     cells = []
     for name in chosen.needs:
         if name.startswith("events"):
-            cells.append(columns[name])
-            total = columns.get(name.replace("events", "total"))
+            cells.append(found[name])
+            total = found.get(name.replace("events", "total"))
             if total is not None:
-                cells.append(total - columns[name])
+                cells.append(total - found[name])
     touched = adjusted_rows(tuple(cells), add=add, to=to)
+    zero = np.any([cell == 0 for cell in cells], axis=0)
+    if options.get("drop00"):  # studies that are left out get nothing
+        events = [found[name] for name in chosen.needs if name.startswith("events")]
+        rest = [cell for cell in cells if not any(cell is one for one in events)]
+        for side in (events, rest):
+            if side:
+                touched &= ~np.all([cell == 0 for cell in side], axis=0)
     if not touched.any():
-        return []
-    where = ", ".join(name for name, hit in zip(study, touched, strict=True) if hit)
+        if not (zero.any() and {"add", "to"} & set(options)):
+            return []
+        return [f"zero counts: nothing added ({_listed(np.flatnonzero(zero), named)})"]
+    where = _listed(np.flatnonzero(touched), named)
     return [f"zero counts: {shown(add)} added to each count of {TO[to]} ({where})"]
 
 

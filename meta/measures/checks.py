@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta.errors import InputError
+from meta.frames import cells, is_date, number
 
 Array = NDArray[np.float64]
 
@@ -66,6 +67,8 @@ RULES: dict[str, Rule] = {
     "n": Rule(lambda x: x >= 2, "is less than 2", count=True),
     "r": Rule(lambda x: np.abs(x) <= 1, "is not a correlation (-1 to 1)"),
     "r2": Rule(lambda x: (x >= 0) & (x <= 1), "is not a share of variance (0 to 1)"),
+    "alpha": Rule(lambda x: x <= 1, "is more than 1"),
+    "items": Rule(lambda x: x >= 2, "is less than 2", count=True),
     "t": Rule(np.isfinite, "is not a finite number"),
     "predictors": Rule(lambda x: x >= 1, "is less than 1", count=True),
     "events": Rule(lambda x: x >= 0, "is negative", count=True),
@@ -79,15 +82,9 @@ RULES: dict[str, Rule] = {
 def numeric(name: str, values: Any) -> Array:
     """A column as floats, shape (k,) or () for one value for all; None becomes NaN."""
     try:
-        column = np.asarray(values, dtype=float)
+        column = _cell_by_cell(name, values) if is_date(values) else np.asarray(values, float)
     except (TypeError, ValueError):
-        cells = np.atleast_1d(np.asarray(values, dtype=object)).ravel()
-        bad = [
-            Fault(i, f"{name} = {v!r} is not a number")
-            for i, v in enumerate(cells)
-            if not _is_number(v)
-        ]
-        raise BadRows(bad) from None
+        column = _cell_by_cell(name, values)
     if column.ndim > 1:
         raise InputError(
             f"{name} has shape {column.shape}",
@@ -96,12 +93,24 @@ def numeric(name: str, values: Any) -> Array:
     return column
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(np.nan if value is None else value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _cell_by_cell(name: str, values: Any) -> Array:
+    """A column that NumPy does not take as it is: empty cells become NaN, text is read."""
+    column: list[float] = []
+    bad: list[Fault] = []
+    dates = is_date(values)
+    for i, cell in enumerate(values if dates else cells(values)):
+        try:
+            column.append(number(str(cell) if dates else cell))
+        except (TypeError, ValueError):
+            bad.append(Fault(i, f"{name} = {_quoted(cell)} is not a number"))
+    if bad:
+        raise BadRows(bad)
+    return np.array(column).reshape(np.shape(values))
+
+
+def _quoted(cell: Any) -> str:
+    """A cell as it stands in the table: text in quotes, a date as one."""
+    return repr(cell) if isinstance(cell, str) else str(cell)
 
 
 def columns_of_one_length(columns: Mapping[str, Any]) -> dict[str, Array]:
@@ -115,7 +124,10 @@ def columns_of_one_length(columns: Mapping[str, Any]) -> dict[str, Array]:
             remedy="give one number per study in every column",
         )
     k = next(iter(lengths.values()), 1)
-    return {name: np.broadcast_to(column, (k,)) for name, column in found.items()}
+    return {
+        name: column if column.ndim else np.broadcast_to(column, (k,))
+        for name, column in found.items()
+    }
 
 
 def checked(
@@ -149,8 +161,15 @@ def checked(
 
 
 def _column_faults(name: str, column: Array, *, whole: bool, least: int | None) -> list[Fault]:
-    rule = RULES[name.split("_")[0]]
+    rule = RULES[name.partition("_")[0]]
     finite = np.isfinite(column)
+    sound = finite & rule.holds(column)
+    if rule.count and whole:
+        sound &= column == np.rint(column)
+    if least is not None:
+        sound &= column >= least
+    if sound.all():
+        return []
     faults = [Fault(int(i), f"{name} is missing") for i in np.flatnonzero(np.isnan(column))]
     faults += [
         Fault(int(i), f"{name} = {column[i]} is not a finite number")

@@ -12,8 +12,8 @@ as 1 - 3 / (4 m - 1); ``correct=False`` leaves small-sample corrections of the e
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.measures.registry import measure
 from meta.measures.small_sample import Compat, hedges_j, is_legacy, known_vtype, weighted_mean
@@ -224,21 +224,22 @@ def log_ratio_of_means(
     t1, t2 = _relative_variance(mean_1, sd_1, n_1), _relative_variance(mean_2, sd_2, n_2)
     if correct:
         y = y + (t1 - t2) / 2
+    cv1, cv2 = weighted_mean(sd_1 / mean_1, n_1), weighted_mean(sd_2 / mean_2, n_2)
+    if is_legacy(compat) and ((mean_1 == 0) | (mean_2 == 0)).any():
+        cv1 = cv2 = np.asarray(np.nan)  # metafor 3.8 averages the infinite one of such a study too
     if vtype == "HO":
         common = pooled_sd(sd_1, n_1, sd_2, n_2)
         v = _relative_variance(mean_1, common, n_1) + _relative_variance(mean_2, common, n_2)
     elif vtype == "AV":
-        cv1, cv2 = weighted_mean(sd_1 / mean_1, n_1), weighted_mean(sd_2 / mean_2, n_2)
         v = cv1**2 / n_1 + cv2**2 / n_2
     elif vtype == "AVHO":
-        cv1, cv2 = weighted_mean(sd_1 / mean_1, n_1), weighted_mean(sd_2 / mean_2, n_2)
         share = np.sum(n_1) / np.sum(n_1 + n_2)
         v = (share * cv1 + (1 - share) * cv2) ** 2 * (1 / n_1 + 1 / n_2)
     else:
         v = t1 + t2
         if correct:
             v = v + (t1**2 + t2**2) / 2
-    return y, np.where(np.isnan(y), np.nan, v)
+    return np.where(np.isnan(v), np.nan, y), np.where(np.isnan(y), np.nan, v)
 
 
 @measure("CVR", label="Ratio of coefficients of variation", scale="log", needs=NEEDS)
@@ -335,7 +336,7 @@ def biserial(
     n = n_1 + n_2
     p = n_1 / n
     q = 1 - p
-    z = special.ndtri(p)
+    z = scipy.special.ndtri(p)
     f = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     y = np.sqrt(p * q) / f * r
     square = np.minimum(y**2, 1.0)

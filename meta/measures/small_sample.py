@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.errors import UnknownName
 
@@ -46,7 +46,9 @@ def hedges_j(m: Any, *, exact: bool = True) -> Array:
     with np.errstate(all="ignore"):
         if not exact:
             return np.where(m > 1, 1 - 3 / (4 * m - 1), np.nan)
-        direct = np.exp(special.gammaln(m / 2) - special.gammaln((m - 1) / 2) - 0.5 * np.log(m / 2))
+        direct = np.exp(
+            scipy.special.gammaln(m / 2) - scipy.special.gammaln((m - 1) / 2) - 0.5 * np.log(m / 2)
+        )
         x = (m - 1) / 2  # gamma(x + 1/2) / gamma(x) = sqrt(x) (1 - 1/8x + 1/128x^2 + ...)
         terms = 1 - 1 / (8 * x) + 1 / (128 * x**2) + 5 / (1024 * x**3) - 21 / (32768 * x**4)
         series = np.sqrt((m - 1) / m) * terms

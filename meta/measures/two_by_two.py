@@ -14,8 +14,8 @@ unless told to.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from meta.measures.bivariate_normal import tetrachoric
 from meta.measures.registry import measure
@@ -275,6 +275,6 @@ def probit_difference(
     a, b, c, d = table(events_1, total_1, events_2, total_2, add=add, to=to, drop00=drop00)
     n1, n2 = a + b, c + d
     p1, p2 = a / n1, c / n2
-    z1, z2 = special.ndtri(p1), special.ndtri(p2)
+    z1, z2 = scipy.special.ndtri(p1), scipy.special.ndtri(p2)
     v = 2 * np.pi * (p1 * (1 - p1) * np.exp(z1**2) / n1 + p2 * (1 - p2) * np.exp(z2**2) / n2)
     return z1 - z2, v

@@ -1,0 +1,1 @@
+"""The statistics beside metafor and the Python libraries that can do the same."""
