@@ -1,7 +1,7 @@
-"""Thousands of small fits at once: the kernel of GOSH, bootstrap and permutation.
+"""Thousands of small fits at once: the kernel of GOSH, bootstrap, permutation and leave-one-out.
 
-Rows of a batch (``meta.batch_rows``) are data sets of the same k studies; callers cut the work into
-chunks that stay in the cache.
+Rows of a batch (``meta.batch_rows``, ``meta.batch_designs``) are data sets of the same k studies;
+callers cut the work into chunks that stay in the cache.
 
 With P = W - WX(X'WX)^-1 X'W at weights 1/(v + t), REML solves y'PPy = tr P. Let d_j be the
 eigenvalues of the residual covariance K'VK and z = K'y; then P has eigenvalues 1/(d_j + t), and
@@ -11,61 +11,50 @@ the ratio f = y'PPy / tr P satisfies
                                                  rho = y'PPy / y'PPPy - t,
 
 where kappa and rho are means of the d_j that rise with t (Cauchy-Schwarz). So f falls on [a, b] if
-rho(b) < 2 kappa(a) + a: a few sums prove that there is one root at most, for each row by itself.
-Rows for which no such proof is found, or whose root fails the final check of signs, are solved one
-by one by the estimator of ``meta.tau2``, which scans for every optimum.
+rho(b) < 2 kappa(a) + a, rises if rho(a) > 2 kappa(b) + b, and has no root there if y'PPy at one
+end lies beyond tr P at the other, because both fall. A scan of some t that all rows share, which
+matrix products make cheap, thus proves for each row how many optima its likelihood has and
+brackets each; intervals that prove nothing are halved. One or two evaluations then give each root,
+and where a row has several optima the highest counts. Rows that lose digits are solved one by one
+by the estimator of ``meta.tau2``.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meta.batch_rows import (
-    Batch,
-    Designs,
-    Index,
-    Responses,
-    Score,
-    Scores,
-    Start,
-    Subsets,
-    chunks,
-    responses,
-)
-from meta.fitting import fit
-from meta.tau2 import estimate
-
-__all__ = [
-    "Batch",
-    "Designs",
-    "Fits",
-    "Responses",
-    "Subsets",
-    "chunks",
-    "fits",
-    "responses",
-    "scaled",
-]
+from meta.batch_designs import Regressions
+from meta.batch_rows import Batch, Flags, Index, Score, Subsets, block, spans
+from meta.errors import InputError
+from meta.fitting import Fit, fit_at
+from meta.tau2 import Tau2, estimate
 
 Array = NDArray[np.float64]
-DESCENTS = 8  # evaluations spent on a proof that the likelihood has one optimum
-HALVINGS = 12  # of an interval whose number of roots is still open
-ROUNDS = 25  # steps towards a root; three or four are usual
-SMALL = 3e-3  # relative move after which the error should be far below BEYOND
-BEYOND = 1e-6  # relative distance beyond the root of the last evaluation; its square is lost
+Part = TypeVar("Part")
+SPACING = 0.55  # of the scan, in the logarithm of t + c
+FEWEST, MOST = 4, 24  # points of the scan
+WITHIN = 1e-8  # relative distance of ones from the span of a design that is rounding
+HALVINGS = 40  # of an interval whose number of roots is still open
+ROUNDS = 30  # steps towards a root; one or two are usual
+AGREE = 1e-11  # relative distance of two steps of different order at which the better is right
+SHORT = 1e-4  # relative length of the last step at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
 class Fits:
-    """Fits of the rows of a batch, in its units."""
+    """Fits of the rows of a batch, in its units; NaN where a coefficient cannot be estimated."""
 
     tau2: Array  # (b,)
     beta: Array  # (b, p)
     covariance: Array  # (b, p, p) without any Knapp-Hartung factor
-    rss: Array  # (b,) y'Py at tau2
     q: Array  # (b,) y'Py at zero
     typical_v: Array  # (b,) (n - p)/tr P at zero; NaN where n = p
 
@@ -79,198 +68,231 @@ def fits(batch: Batch, tau2: str) -> Fits:
         "EE", "DL" and "REML" are batched; any other key of ``meta.tau2.TAU2`` is estimated row by
         row.
     """
-    start = batch.start()
+    q, trace, sound = batch.zero()
     free = batch.n - batch.p
-    trace = start.score.trace
     many = free > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        typical = np.where(many, free / trace, np.nan)
-        moment = np.where(many, (start.rss - free) / trace, 0.0)
-    if tau2 == "EE":
-        t = np.zeros(len(free))
-    elif tau2 == "DL":
-        t = np.maximum(moment, 0.0)
-        for i in np.flatnonzero(many & ~start.score.sound & (moment > 0)):
-            t[i] = _alone(batch, int(i), tau2)
+    lost = many & ~sound
+    t = np.zeros(len(q))
+    if tau2 == "DL":
+        np.divide(q - free, trace, out=t, where=many & sound)
+        np.maximum(t, 0.0, out=t)
     elif tau2 == "REML":
-        t = restricted_likelihood(batch, start)
-    else:
-        t = np.array([_alone(batch, i, tau2) for i in range(len(free))])
-    beta, covariance, rss = batch.coefficients(t)
-    return Fits(t, beta, covariance, rss, np.where(many, start.rss, 0.0), typical)
+        t, unsolved = restricted_likelihood(batch, many & sound)
+        lost |= unsolved
+    elif tau2 != "EE":
+        lost = many
+    q = np.where(many, q, 0.0)
+    typical = np.divide(free, trace, out=np.full(len(q), math.nan), where=many & (trace > 0))
+    beta, covariance, kept = batch.coefficients(t)
+    for i in np.flatnonzero(lost | ~kept).tolist():
+        found = _alone(batch, i, tau2)
+        if found is None:
+            t[i] = q[i] = typical[i] = math.nan
+            beta[i], covariance[i] = math.nan, math.nan
+            continue
+        t[i], q[i], typical[i] = found.tau2.value, found.q, found.typical_v
+        beta[i], covariance[i] = found.beta, found.vb
+    return Fits(t, beta, covariance, q, typical)
 
 
-def _alone(batch: Batch, row: int, method: str) -> float:
-    problem = batch.problem(row)
-    return estimate(problem, method).value
+def _alone(batch: Batch, row: int, method: str) -> Fit | None:
+    """The fit of one row by the scalar code, or None where it has no fit."""
+    try:
+        problem = batch.problem(row)
+    except InputError:
+        return None
+    between = Tau2(0.0, math.nan) if method == "EE" else estimate(problem, method)
+    return fit_at(problem, between, method)
 
 
-def restricted_likelihood(batch: Batch, start: Start) -> Array:
-    """REML estimates of tau2 of every row, each the global optimum."""
-    ypp, trace, _, trace2, sound = start.score
-    b, n = len(ypp), batch.n
-    free = n > batch.p
-    kappa = np.divide(trace, trace2, out=np.zeros(b), where=trace2 > 0)
-    low, high = np.zeros(b), _no_root_beyond(batch, start, n)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        first = np.minimum((start.rss - n + batch.p) / trace, high)  # DerSimonian-Laird
-    falls_from = start.rho_limit - 2 * kappa  # above it, f falls
-    optima = np.where(free & sound & ~(falls_from > 0), 1, 0)  # 0: not known yet
-    optima[high == 0] = 1
+class _Brackets(NamedTuple):
+    """Intervals of t: of which rows, from where to where, with the scores at both ends."""
 
-    def descend(rows: Index, at: Array, found: Score) -> Index:
-        """Learn from the score at ``at``, above which f falls; rows that are still open."""
-        above = found.ypp > found.trace
-        low[rows] = np.where(above, np.maximum(low[rows], at), low[rows])
-        high[rows] = np.where(above, high[rows], at)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            following = found.ypp / found.yppp - at - 2 * kappa[rows]
-        # Below ``at`` the ratio may rise; it may still lie on one side of one all the way.
-        one_side = np.where(above, found.ypp > trace[rows], ypp[rows] < found.trace)
-        done = (following <= 0) | one_side
-        optima[rows[done]] = 1
-        falls_from[rows] = following
-        return np.asarray(rows[~done & (following < at * 0.9) & found.sound])
+    rows: Index
+    low: Array
+    high: Array
+    left: Array  # (4, n)
+    right: Array  # (4, n)
 
-    open_rows = np.flatnonzero(free & sound & (optima == 0))
-    rows = open_rows[first[open_rows] > 0]
-    if len(rows):  # the first step towards the root may prove as much as a step down
-        at = first[rows]
-        found = batch.take(rows).score(at)
-        limit = start.rho_limit[rows]
-        use = np.flatnonzero((limit < 2 * found.trace / found.trace2 - at) & found.sound)
-        rows, at, found = rows[use], at[use], found.at(use)
-        still = descend(rows, at, found)
-        h, slope = _h_and_step(*found[:4])
-        first[rows] = at - h * slope
-        waiting = np.ones(b, dtype=bool)
-        waiting[rows] = False
-        waiting[still] = True
-        open_rows = open_rows[waiting[open_rows]]
-    for _ in range(DESCENTS):
-        if not len(open_rows):
-            break
-        at = np.minimum(falls_from[open_rows], high[open_rows])
-        open_rows = descend(open_rows, at, batch.take(open_rows).score(at))
-    rest = np.flatnonzero(free & sound & (optima == 0))
-    if len(rest):
-        optima[rest], low[rest], high[rest] = _halve(batch.take(rest), high[rest])
-    t = np.zeros(b)
-    single = free & (optima != 1)
-    rows = np.flatnonzero(free & (high > 0) & (optima == 1) & ((ypp > trace) | (low > 0)))
-    if len(rows):
-        inside = (first[rows] > low[rows]) & (first[rows] < high[rows])
-        begin = np.where(inside, first[rows], (low[rows] + high[rows]) / 2)
-        zero = tuple(part[rows] for part in start.score[:4])
-        t[rows], checked = _roots(batch.take(rows), low[rows], high[rows], begin, zero)
-        single[rows[~checked]] = True
-    for i in np.flatnonzero(single):
-        t[i] = _alone(batch, int(i), "REML")
-    return t
+    def at(self, which: Index) -> _Brackets:
+        return _Brackets(
+            self.rows[which],
+            self.low[which],
+            self.high[which],
+            self.left[:, which],
+            self.right[:, which],
+        )
 
 
-def _halve(batch: Scores, high: Array) -> tuple[NDArray[np.int_], Array, Array]:
-    """Number of local maxima on [0, high] and the bracket of the last one found, for each row.
+def _joined(parts: list[_Brackets]) -> _Brackets:
+    return _Brackets(*(np.concatenate(part, -1) for part in zip(*parts, strict=True)))
 
-    An interval is settled when the ratio falls on it or stays on one side of one; otherwise it is
-    halved (in logarithms). A row with an interval left after ``HALVINGS`` gets 0: not known.
+
+def restricted_likelihood(batch: Batch, usable: Flags) -> tuple[Array, Flags]:
+    """REML estimates of tau2, each the global optimum, and the rows for which none was found.
+
+    Parameters
+    ----------
+    usable : array of bool, shape (b,)
+        Rows to be estimated; the others get zero.
     """
-    b = len(high)
-    rows = np.arange(b)
-    count, low_of, high_of = np.zeros(b, dtype=int), np.zeros(b), np.zeros(b)
-    at_zero, at_high = batch.score(np.zeros(b)), batch.score(high)
-    count += at_zero.ypp <= at_zero.trace  # the boundary is a local maximum
-    a, c = np.zeros(b), high
-    left, right = np.array(at_zero[:4]), np.array(at_high[:4])
+    t, lost, at_zero = np.zeros(batch.b), np.zeros(batch.b, dtype=bool), usable.copy()
+    likely, top = batch.reach()
+    if top == 0 or not usable.any():
+        return t, lost
+    nodes = _nodes(batch.v, likely, top)
+    proven, still_open = [], []
+    for span in spans(batch.b, block(len(batch.v))):
+        found = batch.scan(nodes, span)
+        lost[span] = usable[span] & ~found.sound
+        crossing, unsettled = _intervals(nodes, found, usable[span] & found.sound)
+        at_zero[span] &= found.ypp[0] <= found.trace[0]
+        proven.append(_brackets(nodes, found, crossing, span.start))
+        if len(unsettled):
+            still_open.append(_brackets(nodes, found, unsettled, span.start))
+    if still_open:
+        halved, unsettled = _halve(batch, _joined(still_open))
+        proven.append(halved)
+        lost[unsettled] = True
+    brackets = _joined(proven)
+    rows = brackets.rows
+    roots, good = _roots(batch, brackets)
+    lost[rows[~good]] = True
+    count = np.bincount(rows, minlength=batch.b) + at_zero
+    lost |= usable & (count == 0)
+    t[rows] = roots
+    several = count[rows] > 1
+    if several.any():
+        _highest(batch, rows[several], roots[several], at_zero, t)
+    return t, lost
+
+
+def _nodes(v: Array, likely: float, top: float) -> Array:
+    """Some t from zero to ``top``, denser where roots are likely."""
+    c = float(v.min())
+    reach = math.log1p(likely / c)
+    steps = min(max(math.ceil(reach / SPACING), FEWEST), MOST)
+    nodes = c * np.expm1(np.linspace(0.0, reach, steps + 1))
+    return np.append(nodes[nodes < 0.9 * top], top)
+
+
+def _intervals(nodes: Array, found: Score, usable: Flags) -> tuple[Index, Index]:
+    """Intervals with one optimum, and those that are open.
+
+    Intervals are numbered along the flattened (g - 1, b).
+    """
+    ypp, trace, yppp, trace2, _ = found
+    above = ypp > trace
+    crosses = above[:-1] > above[1:]
+    crosses &= usable
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rise = (ypp / yppp)[1:]
+        rise -= 2 * (trace / trace2)[:-1]
+        settled = rise < np.diff(nodes)[:, None]  # it falls
+    settled |= ypp[1:] > trace[:-1]
+    settled |= ypp[:-1] < trace[1:]
+    settled |= ~usable
+    if settled.all():
+        return np.flatnonzero(crosses), np.empty(0, dtype=np.intp)
+    crosses &= settled
+    return np.flatnonzero(crosses), np.flatnonzero(~settled)
+
+
+def _brackets(nodes: Array, found: Score, at: Index, first: int) -> _Brackets:
+    b = found.ypp.shape[1]
+    g, column = np.divmod(at, b)
+    left, right = np.empty((2, 4, len(at)))
+    for part, to_left, to_right in zip(found[:4], left, right, strict=True):
+        step, where = (1, g) if part.shape[1] < b else (b, at)
+        flat = part.ravel()
+        flat.take(where, out=to_left)
+        flat[step:].take(where, out=to_right)
+    return _Brackets(column + first, nodes[g], nodes[g + 1], left, right)
+
+
+def _halve(batch: Batch, open_: _Brackets) -> tuple[_Brackets, Index]:
+    """Halve intervals (in logarithms) until each is settled; rows for which that fails."""
+    kept: list[_Brackets] = []
+    finite = np.isfinite(open_.left).all(0) & np.isfinite(open_.right).all(0)
+    lost, open_ = open_.rows[~finite], open_.at(np.flatnonzero(finite))
     floor = float(batch.v.min()) / 4
-    for _ in range(HALVINGS):
-        falls = right[0] / right[2] - c < 2 * left[1] / left[3] - a
+    while True:
+        rows, a, c, left, right = open_
+        with np.errstate(invalid="ignore", divide="ignore"):
+            start, end = left[0] / left[2], right[0] / right[2]
+            start -= 2 * right[1] / right[3]
+            end -= 2 * left[1] / left[3]
+        falls = end < c - a
         one_side = (right[0] > left[1]) | (left[0] < right[1])
         crosses = falls & ~one_side & (left[0] > left[1]) & (right[0] <= right[1])
-        at = rows[crosses]
-        np.add.at(count, at, 1)
-        low_of[at], high_of[at] = a[crosses], c[crosses]
-        todo = np.flatnonzero(~(falls | one_side))
-        if not len(todo):
-            return count, low_of, high_of
-        rows, a, c, left, right = rows[todo], a[todo], c[todo], left[:, todo], right[:, todo]
+        kept.append(open_.at(np.flatnonzero(crosses)))
+        settled = falls | one_side | (start > a - c)  # the last: it rises throughout
+        open_ = open_.at(np.flatnonzero(~settled))
+        rows, a, c, left, right = open_
+        if not len(rows) or len(kept) > HALVINGS:
+            return _joined(kept), np.concatenate((lost, rows))
         middle = np.where(a > 0, np.sqrt(a * c), np.minimum(c / 4, floor))
         middle = np.where(middle > a, middle, (a + c) / 2)
-        found = np.array(batch.take(rows).score(middle)[:4])
-        rows = np.concatenate((rows, rows))
-        a, c = np.concatenate((a, middle)), np.concatenate((middle, c))
-        left, right = np.concatenate((left, found), 1), np.concatenate((found, right), 1)
-    count[rows] = 0
-    return count, low_of, high_of
+        found = np.array(batch.score(rows, middle)[:4])
+        open_ = _joined(
+            [_Brackets(rows, a, middle, left, found), _Brackets(rows, middle, c, found, right)]
+        )
 
 
-def _no_root_beyond(batch: Batch, start: Start, n: Array) -> Array:
-    """A t above which y'PPy < tr P, from the bounds 1/(max v + t) and 1/(min v + t) of P."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        s = np.where(n > batch.p, start.plain_rss / (n - batch.p), 0.0)
-    least, most = float(batch.v.min()), float(batch.v.max())
-    return np.maximum((s + np.sqrt(s * s + 4 * s * (most - least))) / 2 - least, 0.0) * (1 + 1e-9)
+def _points(t: Array, score: Iterable[Array]) -> Array:
+    """t, h = tr P / y'PPy - 1 and the slope of t against h, (3, n)."""
+    ypp, trace, yppp, trace2 = score
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        ratio = trace / ypp
+        return np.array((t, ratio - 1, ypp / (2 * ratio * yppp - trace2)))
 
 
-def _roots(
-    batch: Scores, low: Array, high: Array, t: Array, zero: tuple[Array, ...]
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Where y'PPy = tr P, for rows on whose bracket the ratio of the two falls.
+def _roots(batch: Batch, brackets: _Brackets) -> tuple[Array, Flags]:
+    """Where y'PPy = tr P, on brackets on which the ratio of the two falls.
 
-    Works on h = tr P / y'PPy - 1, which is nearly straight: inverse cubic interpolation through the
-    last two points and slopes, at first through t and zero (``zero`` has the score there), Newton's
-    step where that leaves the bracket. The last evaluation is aimed just beyond the root: the sign
-    must have changed, so that the root is bracketed, and the step back must be of order
-    ``BEYOND``, so that what is left is its square.
+    Works on h = tr P / y'PPy - 1, which is nearly straight. Inverse cubic interpolation through
+    the ends of the bracket, then through the last two points; Newton's step, or else the middle of
+    the bracket, where that leaves it. A root is accepted if it lies in the bracket, Newton's step
+    from the last point is short, and the interpolation, whose error is of higher order, agrees
+    with that step.
     """
-    b = len(t)
-    result, checked = np.zeros(b), np.zeros(b, dtype=bool)
-    rows = np.arange(b)
-    last = np.zeros(b)  # side of the root on which this evaluation should fall if it is the last
-    floor = float(batch.v.min())
-    before = np.array((np.zeros(b), *_h_and_step(*zero)))
-    for _ in range(ROUNDS):
-        score = batch.score(t)
-        h, slope = _h_and_step(*score[:4])
-        step = -h * slope
-        scale = t + floor
-        below = h < 0
-        side = np.where(below, -1, 1)
-        good = (side == last) & score.sound & (np.abs(step) <= 3 * BEYOND * scale)
-        if good.any():
-            done = rows[good]
-            checked[done] = True
-        low = np.where(below, t, low)
-        high = np.where(below, high, t)
-        now = np.array((t, h, slope))
+    rows, low, high, left, right = brackets
+    result, checked = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+    before, after = _points(low, left), _points(high, right)
+    t = _inverse_cubic(before, after)
+    t = np.where((t > low) & (t < high), t, (low + high) / 2)
+    np.copyto(before, after, where=np.abs(after[1]) < np.abs(before[1]))
+    floor, todo = float(batch.v.min()), np.arange(len(rows))
+    for _ in range(ROUNDS if len(rows) else 0):
+        score = batch.score(rows, t)
+        now = _points(t, score[:4])
+        _, h, slope = now
+        newton = t - h * slope
         following = _inverse_cubic(before, now)
+        following = np.where(np.isfinite(following), following, newton)
+        below = h < 0
+        low, high = np.where(below, t, low), np.where(below, high, t)
         inside = (following >= low) & (following <= high)
-        following = np.where(inside, following, t + step)
-        inside |= (following >= low) & (following <= high)
-        if good.any():
-            result[done] = np.where(inside, following, t + step)[good]
-        near = inside & (np.abs(following - t) <= SMALL * scale)
-        last = np.where(near, -side, 0)
-        t = np.where(inside, following + last * BEYOND * scale, (low + high) / 2)
-        before = now
+        scale = t + floor
+        good = np.abs(following - newton) <= AGREE * scale
+        good &= np.abs(newton - t) <= SHORT * scale
+        good &= inside
+        good &= score.sound
+        result[todo], checked[todo] = following, good
         keep = np.flatnonzero(~good)
         if not len(keep):
             break
-        if len(keep) < len(t):
-            rows, low, high, last = rows[keep], low[keep], high[keep], last[keep]
-            t, before, batch = t[keep], before[:, keep], batch.take(keep)
-    return np.maximum(result, 0.0), checked
-
-
-def _h_and_step(ypp: Array, trace: Array, yppp: Array, trace2: Array) -> tuple[Array, Array]:
-    """h = tr P / y'PPy - 1 and the slope of t against h."""
-    return trace / ypp - 1, ypp / (2 * trace * yppp / ypp - trace2)
+        newton, inside = newton[keep], inside[keep]
+        rows, low, high, before = rows[keep], low[keep], high[keep], now[:, keep]
+        newton = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        t, todo = np.where(inside, following[keep], newton), todo[keep]
+    return result, checked
 
 
 def _inverse_cubic(before: Array, now: Array) -> Array:
     """The t at h = 0 of the cubic through two points (t, h, dt/dh); NaN where they coincide."""
     (t0, h0, d0), (t1, h1, d1) = before, now
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         width = h0 - h1
         s = -h1 / width
         r = 1 - s
@@ -280,11 +302,91 @@ def _inverse_cubic(before: Array, now: Array) -> Array:
         )
 
 
-def scaled(y: Array, v: Array) -> tuple[Array, Array, float, float]:
-    """Effects about their precise mean and variances near one, with the shift and the unit.
+def _highest(batch: Batch, rows: Index, roots: Array, at_zero: Flags, t: Array) -> None:
+    """Of several local maxima per row, put the highest into ``t``; zero is one where flagged."""
+    zeros = np.unique(rows[at_zero[rows]])
+    rows, roots = np.concatenate((zeros, rows)), np.concatenate((np.zeros(len(zeros)), roots))
+    order = np.lexsort((-batch.heights(rows, roots), rows))
+    first = np.concatenate(([True], np.diff(rows[order]) > 0))
+    t[rows[order][first]] = roots[order][first]
 
-    The unit is a power of two near the median standard error, so that scaling rounds nothing.
+
+def in_chunks(work: Callable[[Part], None], parts: Iterable[Part], workers: int) -> None:
+    """Do the work on each part; parts are made in order, and few of them exist at a time."""
+    if workers < 1:
+        raise InputError(f"workers = {workers} is not positive")
+    if workers == 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[None]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) > workers:
+                waiting.popleft().result()
+        for one in waiting:
+            one.result()
+
+
+def scaled(y: Array, v: Array) -> tuple[Array, Array, float, float]:
+    """Effects about their middle and variances near one, with the shift and the unit.
+
+    The middle is the effect nearest to their precise mean, so that equal effects become zeros; the
+    unit is a power of two near the median standard error, so that scaling rounds nothing.
     """
-    centre = float(fit(y, v, tau2="EE").beta[0])
-    unit = 2.0 ** round(np.log2(np.median(v)) / 2)
+    w = 1 / v
+    far = np.abs(y - y[0] - (w @ (y - y[0])) / w.sum())
+    centre = float(y[far.argmin()])
+    unit = 2.0 ** round(math.log2(float(np.median(v))) / 2)
     return (y - centre) / unit, v / unit**2, centre, unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
+class Frame:
+    """Studies in centred and scaled units, to be fitted with an orthonormal basis of a design."""
+
+    y: Array
+    v: Array
+    centre: float
+    unit: float
+    basis: Array | None  # (k, p); None without moderators
+    back: Array  # (p, p): coefficients of the design from those of the basis
+    shift: Array  # (p,): what the coefficients are of effects that are all one
+
+    @classmethod
+    def of(cls, y: Array, v: Array, x: Array | None) -> Frame:
+        """The frame of effects, variances and a design of full rank."""
+        y, v, centre, unit = scaled(y, v)
+        if x is None:
+            return cls(y, v, centre, unit, None, np.eye(1), np.ones(1))
+        basis, r = np.linalg.qr(x)
+        ones = basis.sum(0)
+        if abs(float(ones @ ones) - len(y)) > WITHIN * len(y):  # a shift is no coefficient
+            y, centre = y + centre / unit, 0.0
+        back = np.linalg.inv(r)
+        return cls(y, v, centre, unit, basis, back, back @ ones)
+
+    def rows(self, often: Array) -> Batch:
+        """Samples in which study i occurs ``often[i]`` times; ``often`` is (k, b)."""
+        if self.basis is None:
+            return Subsets(self.y, self.v, often)
+        return Regressions(self.y[:, None], self.v, self.basis.T[:, :, None], often)
+
+    def coefficients(self, beta: Array) -> Array:
+        """Coefficients (b, p) of the design in the units of the effects."""
+        return np.asarray(beta @ self.back.T * self.unit + self.centre * self.shift)
+
+    def covariance(self, covariance: Array) -> Array:
+        """Their covariance (b, p, p)."""
+        return np.asarray(self.back @ covariance @ self.back.T * self.unit**2)
+
+
+ROUNDING = 1e-26  # residual over explained squares
+
+
+def knapp_hartung(rss: Array, beta: Array, covariance: Array, free: Array | float) -> Array:
+    """Residual mean squares (b,); residuals that are but rounding are none."""
+    z2 = (beta**2 / np.diagonal(covariance, axis1=1, axis2=2)).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(rss <= ROUNDING * z2, 0.0, rss) / np.asarray(free, dtype=float))

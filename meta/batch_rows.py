@@ -1,13 +1,17 @@
 """Rows of a batch: data sets of the same k studies, and the sums that fitting them takes.
 
-Subsets and resamples (multiplicities), new responses, or permuted designs. Arrays are (k, b),
-studies by rows, so that numpy's inner loops run along the rows. With P = W - WX(X'WX)^-1 X'W at
-weights 1/(v + t), each kind gives y'PPy, tr P, y'PPPy and tr PP for a vector of t.
+Subsets and resamples of studies, pooled without moderators; ``meta.batch_designs`` has the rows
+with moderators and those with new effects. Arrays are (k, b), studies by rows, so that numpy's
+inner loops run along the rows. With P = W - WX(X'WX)^-1 X'W at weights 1/(v + t), each kind gives
+y'PPy, tr P, y'PPPy and tr PP: for one t per row, or for some t that all rows share, which a matrix
+product does for a tenth of the price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,69 +20,115 @@ from numpy.typing import NDArray
 from meta.weighted import Problem
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Index = NDArray[np.intp]
-CELLS = 96_000  # studies times rows of a chunk: in the cache, yet enough to hide numpy's overhead
-ROTATE_UP_TO = 500  # studies; beyond, the rotation costs more than it saves
-ROUNDING = 1e-15
+CELLS = 64_000  # studies times rows of a block, which is to stay in the fast cache
+BLOCK = 3000  # rows of a block at most; arrays of 2^n numbers alias each other in the cache
+LOW = 14  # studies whose subsets make a chunk
+BLOCKS = 8  # of a chunk: what is done to few rows of a block is done for the chunk together
 DIGITS = 1e-6  # share of a sum that must be left after subtraction
+Q_DIGITS = 1e-5  # the same for Cochran's Q, which is shown
 
 
 class Score(NamedTuple):
     """What the REML score and its slope need, per row; ``sound`` where no digits were lost."""
 
-    ypp: Array
-    trace: Array
+    ypp: Array  # (b,), or (g, b) for a scan
+    trace: Array  # of a scan also (g, 1)
     yppp: Array
     trace2: Array
-    sound: NDArray[np.bool_]
-
-    def at(self, rows: Index) -> Score:
-        """These rows alone."""
-        ypp, trace, yppp, trace2, sound = self
-        return Score(ypp[rows], trace[rows], yppp[rows], trace2[rows], sound[rows])
+    sound: Flags  # (b,)
 
 
-class Start(NamedTuple):
-    """Sums at t = 0, and of ordinary least squares for the limit of ``rho`` and a bound of t."""
+class Zero(NamedTuple):
+    """Sums at t = 0, per row."""
 
-    score: Score
-    rss: Array  # y'Py: Cochran's Q
-    plain_rss: Array  # sum of squared residuals with equal weights
-    rho_limit: Array  # their mean sampling variance, weighted by squared residuals
-
-
-class Scores(Protocol):
-    """Rows whose REML score can be evaluated, in centred and scaled units."""
-
-    v: Array  # (k,) sampling variances, or eigenvalues that lie between them
-
-    def score(self, t: Array) -> Score: ...
-
-    def take(self, rows: Index) -> Scores: ...
+    q: Array  # y'Py: Cochran's Q
+    trace: Array
+    sound: Flags
 
 
-class Batch(Scores, Protocol):
+class Batch(Protocol):
     """Rows to be fitted, in centred and scaled units."""
 
+    v: Array  # (k,) sampling variances
     p: int  # coefficients
+    b: int  # rows
 
     @property
     def n(self) -> Array:
         """(b,) studies in each row, with repeats."""
 
-    def start(self) -> Start: ...
+    def zero(self) -> Zero: ...
 
-    def coefficients(self, t: Array) -> tuple[Array, Array, Array]:
-        """Coefficients (b, p), their covariance (b, p, p) and y'Py (b,) at t."""
+    def reach(self) -> tuple[float, float]:
+        """A t below which most rows, and one below which all rows have y'PPy = tr P."""
+
+    def scan(self, t: Array, rows: slice) -> Score:
+        """The score of the rows of a block at each of some t."""
+
+    def score(self, rows: Index, t: Array) -> Score:
+        """The score of some rows at a t for each."""
+
+    def heights(self, rows: Index, t: Array) -> Array:
+        """Restricted log-likelihood, but for a constant, of some rows at a t for each."""
+
+    def coefficients(self, t: Array) -> tuple[Array, Array, Flags]:
+        """Coefficients (b, p), their covariance (b, p, p), and whether no digits were lost."""
+
+    def rss(self, t: Array, beta: Array) -> Array:
+        """y'Py at t, where these are the coefficients."""
 
     def problem(self, row: int) -> Problem: ...
 
 
-def chunks(total: int, k: int) -> Iterator[tuple[int, int]]:
-    """First and last row of each chunk, so that a chunk stays in the fast cache."""
-    size = max(CELLS // k, 64)
+def block(k: int) -> int:
+    """Rows of k studies in a block."""
+    return min(max(CELLS // k, 64), BLOCK)
+
+
+def spans(total: int, size: int) -> Iterator[slice]:
+    """Runs of so many rows."""
     for first in range(0, total, size):
-        yield first, min(first + size, total)
+        yield slice(first, min(first + size, total))
+
+
+def chunks(total: int, k: int) -> Iterator[slice]:
+    """The rows of each chunk of data sets of k studies."""
+    return spans(total, block(k) * BLOCKS)
+
+
+def in_blocks(exact: Callable[[Index, Array], Score], k: int, rows: Index, t: Array) -> Score:
+    """The score of some rows, a block at a time."""
+    size = block(k)
+    if len(rows) <= size:
+        return exact(rows, t)
+    values, sound = np.empty((4, len(rows))), np.empty(len(rows), dtype=bool)
+    for at in spans(len(rows), size):
+        *parts, sound[at] = exact(rows[at], t[at])
+        for to, part in zip(values, parts, strict=True):
+            to[at] = part
+    return Score(values[0], values[1], values[2], values[3], sound)
+
+
+def root_bound(s: float, v: Array) -> float:
+    """A t above which y'PPy < tr P, for rows whose plain residual mean square is at most s.
+
+    With the eigenvalues of the residual covariance between t + min v and t + max v,
+    y'PPy <= (n - p) s/(t + min v)^2 and tr P >= (n - p)/(t + max v).
+    """
+    least, most = float(v.min()), float(v.max())
+    return max((s + math.sqrt(s * s + 4 * s * (most - least))) / 2 - least, 0.0) * 1.01
+
+
+def benign(y: Array, v: Array) -> bool:
+    """Whether effects are so near each other and variances so alike that no sum loses digits."""
+    least, most, far = float(v.min()), float(v.max()), float(np.abs(y).max()) ** 2
+    return (
+        2 * DIGITS * far * most < least * least
+        and 2 * DIGITS * most < least
+        and Q_DIGITS * far * len(v) < least
+    )
 
 
 class Subsets:
@@ -92,288 +142,161 @@ class Subsets:
         Multiplicities; at least one study in each row.
     """
 
-    def __init__(self, y: Array, v: Array, s: Array, moments: Array | None = None) -> None:
-        self.y, self.v, self.s, self.p = y, v, s, 1
-        self._moments = np.stack((np.ones_like(y), y, y * y)) if moments is None else moments
+    def __init__(self, y: Array, v: Array, s: Array) -> None:
+        self.y, self.v, self.s, self.p, self.b = y, v, s, 1, s.shape[1]
+        self._moments = np.array((np.ones(len(y)), y, 2 * y, y * y))
+        self._benign = benign(y, v)
 
-    @property
+    def _sums(self, which: Terms, t: Array, rows: slice) -> Array:
+        """Sums over the studies of some terms at some t, (q, g, b)."""
+        w = 1 / (self.v + t[:, None])
+        terms = np.array([w**power * self._moments[number] for power, number in which])
+        terms = terms.reshape(-1, len(self.y))
+        return np.asarray((terms @ self.s[:, rows]).reshape(len(which), len(t), -1))
+
+    @cached_property
     def n(self) -> Array:
-        return np.asarray(self._moments[0] @ self.s)
+        return np.asarray(self._sums(COUNT, ZERO, ALL)[0, 0])
 
-    def start(self) -> Start:
-        w = 1 / self.v
-        m, k = self._moments, len(w)
-        powers = np.stack((w, w * w, w**3, np.ones(k), self.v))
-        sums = ((powers[:, None, :] * m).reshape(-1, k) @ self.s).reshape(5, 3, -1)
-        one, plain = sums[0], sums[3]
-        score = _mean_score(one, sums[1], sums[2])
-        mean = plain[1] / plain[0]
-        rss0 = _about(plain, mean)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            limit = _about(sums[4], mean) / rss0
-        rss0 += ROUNDING * plain[2]  # it serves as a bound
-        return Start(score, _about(one, one[1] / one[0]), rss0, limit)
+    def zero(self) -> Zero:
+        total, first, squares, second = self._sums(AT_ZERO, ZERO, ALL)[:, 0]
+        mean = first / total
+        first *= mean
+        q = np.maximum(squares - first, 0.0)
+        second /= total
+        trace = np.subtract(total, second, out=second)
+        if self._benign:
+            return Zero(q, trace, np.ones(self.b, dtype=bool))
+        return Zero(q, trace, (trace > DIGITS * total) & (Q_DIGITS * squares < np.maximum(q, 1.0)))
 
-    def score(self, t: Array) -> Score:
-        r = _weights(self.v, t)
-        a = self.s * r
-        one = _each(self._moments[:2], a)
-        a *= r
-        two = _each(self._moments, a)
-        a *= r
-        return _mean_score(one, two, _each(self._moments, a))
+    def reach(self) -> tuple[float, float]:
+        # No sample has a greater variance (divisor n - 1) than its two extremes alone.
+        most = root_bound(float(np.ptp(self.y)) ** 2 / 2, self.v)
+        return min(root_bound(float(self.y.var()), self.v), most), most
 
-    def take(self, rows: Index) -> Subsets:
-        return Subsets(self.y, self.v, self.s.take(rows, 1), self._moments)
+    def scan(self, t: Array, rows: slice) -> Score:
+        return self._score(lambda power: self._sums(POWERS[power], t, rows))
 
-    def coefficients(self, t: Array) -> tuple[Array, Array, Array]:
-        sums = _each(self._moments, self.s * _weights(self.v, t))
-        mean = sums[1] / sums[0]
-        return mean[:, None], 1 / sums[0][:, None, None], _about(sums, mean)
+    def score(self, rows: Index, t: Array) -> Score:
+        moments = {p: self._moments[[m for _, m in which]] for p, which in POWERS.items()}
+
+        def exact(rows: Index, t: Array) -> Score:
+            r = weights(self.v, t)
+            a = self.s.take(rows, 1)
+
+            def sums(power: int) -> Array:
+                np.multiply(a, r, out=a)
+                return np.asarray(moments[power] @ a)
+
+            return self._score(sums)
+
+        return in_blocks(exact, len(self.v), rows, t)
+
+    def _score(self, sums: Callable[[int], Iterable[Array]]) -> Score:
+        """Score of the mean from sums of w, w^2 and w^3 times 1, y or 2y, and y^2, in turn."""
+        total, mean = sums(1)
+        inverse = 1 / total
+        mean *= inverse
+        second, twice, ypp = sums(2)
+        part = mean * second
+        part -= twice
+        twice += part
+        twice += part  # twice the cross product of 1 and y - mean, with its sign turned
+        part *= mean
+        squares = None if self._benign else DIGITS * ypp
+        ypp += part
+        np.maximum(ypp, 0.0, out=ypp)
+        share = np.multiply(second, inverse, out=part)
+        trace = total - share
+        if squares is None:
+            sound = np.ones(total.shape[-1], dtype=bool)
+        else:
+            good = (trace > DIGITS * total) & (squares < trace)
+            sound = good if good.ndim == 1 else np.asarray(good.all(0))
+        third, other, yppp = sums(3)
+        part = np.multiply(mean, third, out=total)
+        part -= other
+        part *= mean
+        yppp += part
+        twice *= twice
+        inverse *= 0.25
+        twice *= inverse
+        yppp -= twice
+        np.maximum(yppp, 0.0, out=yppp)
+        inverse *= 8
+        third *= inverse
+        share *= share
+        second -= third
+        second += share
+        return Score(ypp, trace, yppp, second, sound)
+
+    def heights(self, rows: Index, t: Array) -> Array:
+        s, r = self.s.take(rows, 1), weights(self.v, t)
+        total, first, squares = self._moments[[0, 1, 3]] @ (s * r)
+        rss = squares - first * first / total
+        return np.asarray(dots(s, np.log(r)) - np.log(total) - rss) / 2
+
+    def coefficients(self, t: Array) -> tuple[Array, Array, Flags]:
+        sums, moments = np.empty((2, self.b)), self._moments[:2]
+        for at in spans(self.b, block(len(self.v))):
+            r = weights(self.v, t[at])
+            r *= self.s[:, at]
+            sums[:, at] = moments @ r
+        np.divide(1.0, sums[0], out=sums[0])
+        sums[1] *= sums[0]
+        return sums[1][:, None], sums[0][:, None, None], np.ones(self.b, dtype=bool)
+
+    def rss(self, t: Array, beta: Array) -> Array:
+        e = self.y[:, None] - beta[:, 0]
+        e *= e
+        e *= self.s
+        return dots(e, weights(self.v, t))
 
     def problem(self, row: int) -> Problem:
         at = np.repeat(np.arange(len(self.y)), self.s[:, row].astype(int))
         return Problem(self.y[at], self.v[at])
 
 
-class Responses:
-    """Rows that share variances and the intercept alone, each with its own effects.
+def all_subsets(y: Array, v: Array) -> Iterator[tuple[slice, Subsets]]:
+    """All subsets of k studies in chunks; bit j of a subset's number is study j.
 
-    Parameters
-    ----------
-    y : array, shape (k, b)
-    v : array, shape (k,)
+    In the place of the empty set stands the first study. The subsets of a chunk differ among the
+    first studies alone; of the others only those that all of them hold enter its sums.
     """
-
-    def __init__(self, y: Array, v: Array) -> None:
-        self.y, self.v, self.p = y, v, 1
-
-    @property
-    def n(self) -> Array:
-        return np.full(self.y.shape[1], float(len(self.v)))
-
-    def start(self) -> Start:
-        w = 1 / self.v
-        score, rss = self._at(w[:, None])
-        e = self.y - self.y.mean(0)
-        squares = e * e
-        plain = squares.sum(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            limit = (self.v @ squares) / plain
-        return Start(score, rss, plain, limit)
-
-    def score(self, t: Array) -> Score:
-        return self._at(_weights(self.v, t))[0]
-
-    def _at(self, w: Array) -> tuple[Score, Array]:
-        ones = np.ones(len(self.v))
-        total = ones @ w
-        e = self.y - _sums(w, self.y) / total
-        u = w * e
-        rss, ypp = _sums(u, e), _sums(u, u)
-        np.multiply(w, u, out=e)
-        cross, yppp = ones @ e, _sums(e, u)
-        w2 = w * w
-        second, third = ones @ w2, _sums(w2, w)
-        share = second / total
-        trace = total - share
-        trace2 = second - 2 * third / total + share * share
-        score = Score(
-            ypp,
-            np.broadcast_to(trace, ypp.shape),
-            np.maximum(yppp - cross * cross / total, 0.0),
-            np.broadcast_to(trace2, ypp.shape),
-            np.broadcast_to(trace > DIGITS * total, ypp.shape),
-        )
-        return score, rss
-
-    def take(self, rows: Index) -> Responses:
-        return Responses(self.y.take(rows, 1), self.v)
-
-    def coefficients(self, t: Array) -> tuple[Array, Array, Array]:
-        w = _weights(self.v, t)
-        total = w.sum(0)
-        mean = _sums(w, self.y) / total
-        e = self.y - mean
-        return mean[:, None], 1 / total[:, None, None], _sums(w * e, e)
-
-    def problem(self, row: int) -> Problem:
-        return Problem(np.ascontiguousarray(self.y[:, row]), self.v)
+    k = len(y)
+    low = min(k, LOW)
+    members = np.zeros((k, 2**low))
+    for j, row in enumerate(members[:low]):
+        row.reshape(-1, 2, 2**j)[:, 1] = 1.0
+    members[low:] = 1.0
+    for high in range(2 ** (k - low)):
+        held = np.flatnonzero((high >> np.arange(k - low)) & 1)
+        studies = np.concatenate((np.arange(low), low + held))
+        s = members[: len(studies)]
+        if high == 0:
+            s = s.copy() if k > low else s
+            s[0, 0] = 1.0
+        yield slice(high << low, (high + 1) << low), Subsets(y[studies], v[studies], s)
 
 
-class Spectrum:
-    """Squared coordinates of responses on the eigenvectors of the residual covariance."""
-
-    def __init__(self, z2: Array, d: Array) -> None:
-        self.z2, self.v = z2, d
-
-    def score(self, t: Array) -> Score:
-        ones = np.ones(len(self.v))
-        w = _weights(self.v, t)
-        w2 = w * w
-        a = self.z2 * w2
-        return Score(ones @ a, ones @ w, _sums(a, w), ones @ w2, np.ones(len(t), dtype=bool))
-
-    def take(self, rows: Index) -> Spectrum:
-        return Spectrum(self.z2.take(rows, 1), self.v)
+Terms = tuple[tuple[int, int], ...]  # a power of 1/(v + t), and the number of a moment of y
+ALL = slice(None)
+ZERO = np.zeros(1)
+COUNT: Terms = ((0, 0),)
+AT_ZERO: Terms = ((1, 0), (1, 1), (1, 3), (2, 0))
+POWERS: dict[int, Terms] = {
+    1: ((1, 0), (1, 1)),
+    2: ((2, 0), (2, 2), (2, 3)),
+    3: ((3, 0), (3, 2), (3, 3)),
+}
 
 
-class Rotation:
-    """Eigenvectors of the residual covariance of the mean, to be shared by many responses."""
-
-    def __init__(self, v: Array) -> None:
-        k = len(v)
-        residual = np.eye(k) - 1 / k
-        values, vectors = np.linalg.eigh(residual * v @ residual)
-        self.d = values[1:]  # the first belongs to the mean
-        self.turn = vectors[:, 1:].T
-
-    @staticmethod
-    def pays(v: Array) -> bool:
-        """Whether k is moderate, and no eigenvalue drowns in the rounding of the others."""
-        return 2 <= len(v) <= ROTATE_UP_TO and float(v.max()) < 1e4 * float(v.min())
-
-
-class Rotated(Responses):
-    """Responses in the coordinates in which P is diagonal: half the work for each score."""
-
-    def __init__(self, y: Array, v: Array, rotation: Rotation) -> None:
-        super().__init__(y, v)
-        z = rotation.turn @ y
-        self.spectrum = Spectrum(z * z, rotation.d)
-
-    def start(self) -> Start:
-        z2, d = self.spectrum.z2, self.spectrum.v
-        w = 1 / d
-        plain = z2.sum(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            limit = (d @ z2) / plain
-        b = plain.shape
-        sums = (w**2 @ z2, np.full(b, w.sum()), w**3 @ z2, np.full(b, w @ w))
-        return Start(Score(*sums, np.ones(b, dtype=bool)), w @ z2, plain, limit)
-
-    def score(self, t: Array) -> Score:
-        return self.spectrum.score(t)
-
-    def take(self, rows: Index) -> Spectrum:  # type: ignore[override]  # enough for scores
-        return self.spectrum.take(rows)
-
-    def coefficients(self, t: Array) -> tuple[Array, Array, Array]:
-        w = _weights(self.v, t)
-        total = np.ones(len(self.v)) @ w
-        rss = _sums(self.spectrum.z2, _weights(self.spectrum.v, t))
-        return (_sums(w, self.y) / total)[:, None], 1 / total[:, None, None], rss
-
-
-def responses(v: Array) -> Callable[[Array], Responses]:
-    """How to make batches of responses (k, b) with these variances."""
-    if not Rotation.pays(v):
-        return lambda y: Responses(y, v)
-    rotation = Rotation(v)
-    return lambda y: Rotated(y, v, rotation)
-
-
-class Designs:
-    """Rows that share effects and variances, each with its own order of the same design.
-
-    Parameters
-    ----------
-    y, v : array, shape (k,)
-    x : array, shape (b, k, p)
-        Designs of full column rank.
-    """
-
-    def __init__(self, y: Array, v: Array, x: Array) -> None:
-        self.y, self.v, self.x, self.p = y, v, x, x.shape[2]
-
-    @property
-    def n(self) -> Array:
-        return np.full(len(self.x), float(len(self.v)))
-
-    def start(self) -> Start:
-        zero = np.zeros(len(self.x))
-        score, rss = self._at(zero)
-        e = self._residuals(np.ones((len(self.x), len(self.v))))[0]
-        squares = e * e
-        plain = squares.sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            limit = (squares @ self.v) / plain
-        return Start(score, rss, plain, limit)
-
-    def score(self, t: Array) -> Score:
-        return self._at(t)[0]
-
-    def _residuals(self, w: Array) -> tuple[Array, Array, Array]:
-        turned = np.swapaxes(self.x, 1, 2)
-        g = turned @ (w[:, :, None] * self.x)
-        beta = np.asarray(np.linalg.solve(g, turned @ (w * self.y)[:, :, None]), dtype=float)
-        return self.y - (self.x @ beta)[..., 0], g, beta[..., 0]
-
-    def _at(self, t: Array) -> tuple[Score, Array]:
-        w = 1 / (self.v + t[:, None])
-        e, g, _ = self._residuals(w)
-        u = w * e
-        squares = u * u
-        turned = np.swapaxes(self.x, 1, 2)
-        second = np.linalg.solve(g, turned @ ((w * w)[:, :, None] * self.x))
-        third = np.linalg.solve(g, turned @ ((w**3)[:, :, None] * self.x))
-        c = turned @ (w * u)[:, :, None]
-        total = w.sum(1)
-        trace = total - np.trace(second, axis1=1, axis2=2)
-        trace2 = (
-            (w * w).sum(1)
-            - 2 * np.trace(third, axis1=1, axis2=2)
-            + (second * np.swapaxes(second, 1, 2)).sum((1, 2))
-        )
-        yppp = (w * squares).sum(1) - (c * np.linalg.solve(g, c)).sum((1, 2))
-        score = Score(squares.sum(1), trace, np.maximum(yppp, 0.0), trace2, trace > DIGITS * total)
-        return score, (u * e).sum(1)
-
-    def take(self, rows: Index) -> Designs:
-        return Designs(self.y, self.v, self.x[rows])
-
-    def coefficients(self, t: Array) -> tuple[Array, Array, Array]:
-        w = 1 / (self.v + t[:, None])
-        e, g, beta = self._residuals(w)
-        return beta, np.asarray(np.linalg.inv(g), dtype=float), np.asarray((w * e * e).sum(1))
-
-    def problem(self, row: int) -> Problem:
-        return Problem(self.y, self.v, self.x[row])
-
-
-def _weights(v: Array, t: Array) -> Array:
+def weights(v: Array, t: Array) -> Array:
     """1/(v + t), (k, b); a thin product and a division are numpy's fastest way there."""
-    sums = np.stack((v, np.ones_like(v)), 1) @ np.stack((np.ones_like(t), t))
+    sums = np.array((v, np.ones(len(v)))).T @ np.array((np.ones(len(t)), t))
     return np.asarray(np.divide(1.0, sums, out=sums))
 
 
-def _each(moments: Array, a: Array) -> Array:
-    """moments @ a, a row at a time: BLAS is slower on three rows than on three times one."""
-    found = np.empty((len(moments), a.shape[1]))
-    for row, to in zip(moments, found, strict=True):
-        np.dot(row, a, out=to)
-    return found
-
-
-def _sums(a: Array, b: Array) -> Array:
+def dots(a: Array, b: Array) -> Array:
     """Sums over the studies of a product, without forming it; (k, b) or (k, 1) each."""
     return np.asarray(np.einsum("kb,kb->b", a, b))
-
-
-def _about(sums: Array, mean: Array) -> Array:
-    """Weighted squares about a mean from sums of 1, y and y^2."""
-    return np.asarray(np.maximum(sums[2] - mean * (2 * sums[1] - mean * sums[0]), 0.0))
-
-
-def _mean_score(one: Array, two: Array, three: Array) -> Score:
-    """Score of the mean from sums of w, w^2 and w^3 times 1, y and y^2."""
-    total, second = one[0], two[0]
-    mean = one[1] / total
-    ypp = _about(two, mean)
-    cross = two[1] - mean * second
-    yppp = np.maximum(_about(three, mean) - cross * cross / total, 0.0)
-    share = second / total
-    trace = total - share
-    trace2 = second - 2 * three[0] / total + share * share
-    sound = (trace > DIGITS * total) & (ypp > DIGITS * two[2])
-    return Score(ypp, trace, yppp, trace2, sound)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meta.batch import Subsets, chunks, fits, scaled
+from meta.batch import fits, in_chunks, scaled
+from meta.batch_rows import Subsets, all_subsets, chunks
 from meta.errors import InputError
 from meta.fitting import check, method_of
+from meta.present import Presented, Table, table_of
 from meta.results import DASH, Effects, show
 from meta.tau2 import DEFAULT_TAU2
 
@@ -29,7 +32,7 @@ MIXTURE_ROUNDS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class GoshResult:
+class GoshResult(Presented):
     """Pooled effects of n subsets of k studies; effects on the analysis scale."""
 
     effects: Effects
@@ -81,6 +84,17 @@ class GoshResult:
             for i in range(self.n)
         ]
 
+    def _tables(self) -> tuple[Table, ...]:
+        """Quantiles over the subsets: there may be a million rows."""
+        shares = (0.0, 0.025, 0.25, 0.5, 0.75, 0.975, 1.0)
+        columns = ("estimate", "tau2", "i2")
+        found = np.array([np.quantile(getattr(self, name), shares) for name in columns]).T
+        rows = [
+            {"quantile": f"{share:.1%}", **dict(zip(columns, row, strict=True))}
+            for share, row in zip(shares, found.tolist(), strict=True)
+        ]
+        return (table_of(self.summary(), rows),)
+
     def __str__(self) -> str:
         return self.summary()
 
@@ -92,7 +106,8 @@ def gosh(
     tau2: str = DEFAULT_TAU2,
     subsets: int | None = None,
     least: int = 1,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | int | None = None,
+    workers: int = 1,
 ) -> GoshResult:
     """Pool every subset of the studies, or a random sample of the subsets.
 
@@ -107,9 +122,11 @@ def gosh(
         How many subsets to draw. By default all of them up to k = 20 and a million above.
     least : int
         Smallest subset; a study alone counts as a subset of heterogeneity zero.
-    rng : numpy.random.Generator, optional
-        Needed where subsets are drawn (each subset of at least ``least`` studies is equally
-        likely).
+    rng : numpy.random.Generator or int, optional
+        Source of randomness, or a seed for one, needed where subsets are drawn (each subset of at
+        least ``least`` studies is equally likely).
+    workers : int
+        Threads; the result does not depend on them.
 
     Raises
     ------
@@ -128,52 +145,59 @@ def gosh(
     if subsets is not None and subsets < 1:
         raise InputError(f"subsets = {subsets} is not positive")
     every = subsets is None and k <= ALL_UP_TO
+    y, v, centre, unit = scaled(effects.yi, effects.vi)
+    whole = every and least == 1
     if every:
-        included = _all_subsets(k, least)
+        included = _members(k)
+        if not whole:
+            included = included[included.sum(1) >= least]
     else:
         if rng is None:
             raise InputError(
                 f"{k} studies have too many subsets to take all"
                 if subsets is None
                 else "a sample of subsets needs a source of randomness",
-                remedy="pass rng=numpy.random.default_rng(seed)",
+                remedy="pass a seed, rng=1",
             )
-        included = _drawn_subsets(k, least, SAMPLED if subsets is None else subsets, rng)
-    y, v, centre, unit = scaled(effects.yi, effects.vi)
+        source = np.random.default_rng(rng)
+        included = _drawn_subsets(k, least, SAMPLED if subsets is None else subsets, source)
     n = len(included)
+    parts = all_subsets(y, v) if whole else _parts(y, v, included)
+    size = np.empty(n, dtype=int)
     estimate, se, t, q, i2, h2 = np.empty((6, n))
-    for first, last in chunks(n, k):
-        batch = Subsets(y, v, np.ascontiguousarray(included[first:last].T, dtype=float))
-        found = fits(batch, method)
-        at = slice(first, last)
-        size = batch.n
-        estimate[at] = found.beta[:, 0] * unit + centre
-        se[at] = np.sqrt(found.covariance[:, 0, 0]) * unit
-        t[at] = found.tau2 * unit**2
+
+    def pool_part(part: tuple[slice, Subsets]) -> None:
+        at, rows = part
+        found = fits(rows, method)
+        size[at] = rows.n
+        np.multiply(found.beta[:, 0], unit, out=estimate[at])
+        estimate[at] += centre
+        np.sqrt(found.covariance[:, 0, 0], out=se[at])
+        se[at] *= unit
+        np.multiply(found.tau2, unit**2, out=t[at])
         q[at] = found.q
-        i2[at], h2[at] = _heterogeneity(method, size, found.q, found.tau2, found.typical_v)
-    return GoshResult(
-        effects,
-        model,
-        "" if method == "EE" else method,
-        every,
-        included,
-        included.sum(1),
-        estimate,
-        se,
-        t,
-        q,
-        i2,
-        h2,
-    )
+        i2[at], h2[at] = _heterogeneity(method, rows.n, found.q, found.tau2, found.typical_v)
+
+    in_chunks(pool_part, parts, workers)
+    columns: tuple[NDArray[Any], ...] = included, size, estimate, se, t, q, i2, h2
+    if whole:  # the first is the empty set
+        columns = tuple(column[1:] for column in columns)
+    return GoshResult(effects, model, "" if method == "EE" else method, every, *columns)
 
 
-def _all_subsets(k: int, least: int) -> Flags:
-    codes = np.arange(1, 2**k, dtype=np.uint32)
-    included = np.empty((len(codes), k), dtype=bool)
+def _members(k: int) -> Flags:
+    """Row c has the studies whose bits are in c; each half repeats the half before."""
+    included = np.zeros((2**k, k), dtype=bool)
     for j in range(k):
-        included[:, j] = (codes >> np.uint32(j)) & np.uint32(1)
-    return included if least == 1 else included[included.sum(1) >= least]
+        half = 2**j
+        included[half : 2 * half, :j] = included[:half, :j]
+        included[half : 2 * half, j] = True
+    return included
+
+
+def _parts(y: Array, v: Array, included: Flags) -> Iterator[tuple[slice, Subsets]]:
+    for at in chunks(*included.shape):
+        yield at, Subsets(y, v, included[at].T.astype(float))
 
 
 def _drawn_subsets(k: int, least: int, n: int, rng: np.random.Generator) -> Flags:
@@ -185,9 +209,9 @@ def _drawn_subsets(k: int, least: int, n: int, rng: np.random.Generator) -> Flag
     share = np.exp(logs - logs.max())
     size = rng.choice(sizes, size=n, p=share / share.sum())
     included = np.empty((n, k), dtype=bool)
-    for first, last in chunks(n, k):
-        rank = rng.random((last - first, k)).argsort(1).argsort(1)
-        included[first:last] = rank < size[first:last, None]
+    for at in chunks(n, k):
+        rank = rng.random((at.stop - at.start, k)).argsort(1).argsort(1)
+        included[at] = rank < size[at, None]
     return included
 
 
@@ -205,7 +229,7 @@ def _heterogeneity(
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class GoshClusters:
+class GoshClusters(Presented):
     """Clusters of a GOSH cloud, and which studies make them."""
 
     label: NDArray[np.int_]  # (n,) cluster of each subset, by rising estimate
@@ -218,6 +242,18 @@ class GoshClusters:
     @property
     def m(self) -> int:
         return len(self.centre)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A plain dict for each cluster."""
+        return [
+            {
+                "cluster": j + 1,
+                "subsets": int((self.label == j).sum()),
+                "estimate": float(self.centre[j, 0]),
+                "i2": float(self.centre[j, 1]),
+            }
+            for j in range(self.m)
+        ]
 
     def summary(self) -> str:
         """One line: how many clusters, how far apart, and the studies behind them."""

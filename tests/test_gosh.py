@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pytest import approx
 
-from meta import batch
-from meta.batch import Responses, Subsets, fits, responses
+from meta import batch, batch_rows
+from meta.batch import fits
+from meta.batch_designs import Regressions, responses
+from meta.batch_rows import Subsets
 from meta.errors import InputError, UnknownName
 from meta.fitting import fit, subset
 from meta.gosh import gosh, gosh_clusters
@@ -23,6 +26,7 @@ from meta.measures import given as effects_given
 from meta.pooling import pool
 from meta.tau2 import estimate
 from meta.weighted import Problem
+from tests.reference import models
 from tests.reference.counts import judge
 from tests.reference.metafor_cases import cases
 
@@ -96,17 +100,104 @@ def test_any_data_give_the_optimum_in_every_subset(rows: list[tuple[float, float
         ) <= 1e-9 * (1 + abs(there))
 
 
-def test_several_optima_are_told_apart_in_a_batch() -> None:
-    # A precise study far from a loose group: the likelihood has two maxima.
-    y = np.array([0.0, 1.0, 1.05, 0.95, 1.02, 3.0])
-    v = np.array([1e-4, 0.02, 0.02, 0.02, 0.02, 4.0])
-    several = 0
-    found = gosh(effects_given(y, v))
-    for i in np.flatnonzero(found.size > 1):
+def height(y: Array, v: Array, s: Array, t: Array) -> Array:
+    """Restricted log-likelihood, but for a constant, of the subsets in ``s`` (n, k) at t (n,).
+
+    Harville (1977), JASA 72:320-338, written out for one column of ones.
+    """
+    w = np.where(s, 1 / (v + t[:, None]), 0.0)
+    total = w.sum(1)
+    e = y - ((w @ y) / total)[:, None]
+    logs = np.where(s, np.log(v + t[:, None]), 0.0).sum(1)
+    return -0.5 * (logs + np.log(total) + (w * e * e).sum(1))
+
+
+def score(y: Array, v: Array, s: Array, t: Array) -> Array:
+    """Twice its derivative: y'PPy - tr P."""
+    w = np.where(s, 1 / (v + t[:, None]), 0.0)
+    total = w.sum(1)
+    u = w * (y - ((w @ y) / total)[:, None])
+    return (u * u).sum(1) - total + (w * w).sum(1) / total
+
+
+BCG = np.array(models.YI), np.array(models.VI)
+# Invented: the likelihoods of 27 of the subsets have two maxima, of which the higher is sometimes
+# the one at zero, sometimes the other.
+TWO_OPTIMA = (
+    np.array([0.7, -0.7, -0.4, -0.5, -0.2, -0.2, 0.3, 0.2]),
+    np.array([0.1071, 1.8644, 0.0912, 1.0859, 0.0068, 0.0071, 2.29, 1.164]),
+)
+TWO_GROUPS = (
+    np.array([0.0, 1.0, 1.05, 0.95, 1.02, 3.0, 1.1, -0.2]),
+    np.array([1e-4, 0.02, 0.02, 0.02, 0.02, 4.0, 0.03, 1e-4]),
+)
+OUTLIER = np.array([0.1, 0.5, 0.3, 0.9, -0.2, 0.4, 40.0]), np.array([5, 2, 10, 2, 30, 99, 20]) / 99
+SETS = {
+    "bcg": BCG,
+    "two optima": TWO_OPTIMA,
+    "two groups": TWO_GROUPS,
+    "outlier": OUTLIER,
+    "even": (np.arange(9.0) ** 1.5, np.full(9, 0.5)),
+    "homogeneous": studies(11, seed=30, tau2=0.0, spread=0.3),
+    "wide": studies(10, seed=31, spread=2.5),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_score_changes_sign_within_1e_8_of_every_tau2(name: str) -> None:
+    y, v = SETS[name]
+    found = gosh(effects_given(y, v), least=2)
+    s, t = found.included, found.tau2
+    near = 1e-8 * (t + np.where(s, v, np.inf).min(1))
+    inside = t > 0
+    below = score(y, v, s[inside], (t - near)[inside])
+    above = score(y, v, s[inside], (t + near)[inside])
+    assert inside.any()
+    assert (t[inside] >= near[inside]).all()
+    assert (below > 0).all()
+    assert (above < 0).all()
+    assert (score(y, v, s[~inside], t[~inside]) <= 0).all()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_no_tau2_on_a_grid_beats_the_estimate_of_any_subset(name: str) -> None:
+    y, v = SETS[name]
+    found = gosh(effects_given(y, v), least=2)
+    best = height(y, v, found.included, found.tau2)
+    for t in np.concatenate(([0.0], np.geomspace(1e-6, 4 * np.ptp(y) ** 2, 120))):
+        there = height(y, v, found.included, np.full(found.n, t))
+        assert (there <= best + 1e-9 * (1 + np.abs(best))).all()
+
+
+def test_several_optima_are_told_apart_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, v = TWO_OPTIMA
+    slow = counted(monkeypatch)
+    found = gosh(effects_given(y, v), least=2)
+    assert next(slow) == 0
+    several = at_zero = 0
+    for i in range(found.n):
         at = found.included[i]
         want = fit(y[at], v[at], tau2="REML").tau2
         several += want.n_optima > 1
-        assert found.tau2[i] == approx(want.value, abs=1e-10)
+        at_zero += want.n_optima > 1 and want.value == 0
+        assert found.tau2[i] == approx(want.value, rel=1e-10, abs=1e-13)
+    assert (several, at_zero) == (27, 11)
+
+
+@pytest.mark.shared
+def test_a_dominating_study_is_as_in_single_fits(shared: Path) -> None:
+    pools = {
+        case.inputs["yi"].tobytes(): (case.inputs["yi"], case.inputs["vi"])
+        for case in cases(shared / "reference/metafor_dev.json.gz", function="rma.uni")
+        if case.dataset == "edge.dev" and 2 <= len(case.inputs["yi"]) <= 8
+    }
+    assert len(pools) > 3
+    for y, v in pools.values():
+        found = gosh(effects_given(y, v), least=2)
+        for i in range(found.n):
+            at = found.included[i]
+            want = fit(y[at], v[at], tau2="REML").tau2.value
+            assert abs(found.tau2[i] - want) <= 1e-9 * (want + v[at].min())
 
 
 def test_offsets_and_units_change_nothing() -> None:
@@ -188,17 +279,123 @@ def test_faults_and_lines() -> None:
     assert found.without("study 2").sum() == 7
 
 
+def test_threads_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, v = studies(12, seed=20)
+    effects = effects_given(y, v)
+    one, two = gosh(effects), gosh(effects, workers=2)
+    monkeypatch.setattr(batch_rows, "LOW", 7)
+    monkeypatch.setattr(batch_rows, "BLOCK", 100)
+    small = gosh(effects, workers=3)
+    assert np.array_equal(one.tau2, two.tau2)
+    for name in ("estimate", "se", "q", "i2", "h2"):
+        assert getattr(small, name) == approx(getattr(one, name), abs=1e-10)
+    assert np.array_equal(small.included, one.included)
+    with pytest.raises(InputError, match="workers = 0"):
+        gosh(effects, workers=0)
+
+
+def test_a_fault_in_a_thread_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        batch.in_chunks(lambda part: 1 // part, iter([1, 0, 1]), 2)
+
+
+@pytest.mark.parametrize("tau2", ["REML", "DL"])
+def test_memory_beyond_the_result_does_not_grow_with_the_subsets(tau2: str) -> None:
+    def beyond(k: int) -> int:
+        effects = effects_given(*studies(k, seed=21))
+        tracemalloc.start()
+        found = gosh(effects, tau2=tau2)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        names = ("included", "size", "estimate", "se", "tau2", "q", "i2", "h2")
+        return int(peak) - sum(getattr(found, name).nbytes for name in names)
+
+    large = beyond(18)  # 262,143 subsets
+    assert large < 20e6
+    assert large < 1.5 * beyond(16)
+
+
+def test_a_seed_serves_as_a_source_of_randomness() -> None:
+    effects = effects_given(*studies(22, seed=22))
+    one = gosh(effects, subsets=500, tau2="DL", rng=5)
+    two = gosh(effects, subsets=500, tau2="DL", rng=np.random.default_rng(5))
+    assert np.array_equal(one.included, two.included)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3))
+@settings(max_examples=30)
+def test_rows_with_moderators_are_regressions_of_their_studies(seed: int, p: int) -> None:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(p + 2, 10))
+    x = np.column_stack((np.ones(k), rng.normal(size=(k, p - 1))))
+    v = np.exp(rng.normal(-2, 1.2, k))
+    y = rng.normal(x.sum(1), np.sqrt(v + 0.1))
+    frame = batch.Frame.of(y, v, x)
+    often = rng.integers(0, 3, (k, 12)).astype(float)
+    often[0, often.sum(0) == 0] = 1.0
+    for method in ("REML", "DL", "EE", "PM"):
+        rows = frame.rows(often)
+        found = fits(rows, method)
+        beta, covariance = frame.coefficients(found.beta), frame.covariance(found.covariance)
+        rss = rows.rss(found.tau2, found.beta)
+        for i in range(12):
+            at = np.repeat(np.arange(k), often[:, i].astype(int))
+            try:
+                want = fit(y[at], v[at], x[at], tau2=method)
+            except InputError:
+                assert np.isnan(beta[i]).all()
+                continue
+            if want.df == 0:
+                continue
+            tau2 = found.tau2[i] * frame.unit**2
+            assert tau2 == approx(want.tau2.value, rel=1e-8, abs=1e-8 * v.min())
+            assert beta[i] == approx(want.beta, rel=1e-7, abs=1e-7)
+            assert covariance[i] == approx(want.vb, rel=1e-6, abs=1e-6 * np.abs(want.vb).max())
+            assert found.q[i] == approx(want.q, rel=1e-7, abs=1e-9)
+            assert rss[i] == approx(want.factor * want.df, rel=1e-6, abs=1e-9)
+
+
+def test_effects_of_a_design_give_the_same_in_either_coordinates() -> None:
+    rng = np.random.default_rng(23)
+    k = 15
+    x = np.column_stack((np.ones(k), rng.normal(size=k), rng.integers(0, 2, k)))
+    basis = np.linalg.qr(x)[0]
+    v = rng.uniform(0.02, 0.2, k)
+    y = rng.normal(0, np.sqrt(v + 0.05)[:, None], (k, 300))
+    turned = fits(responses(v, basis)(y), "REML")
+    plain = fits(Regressions(y, v, basis.T[:, :, None]), "REML")
+    assert turned.tau2 == approx(plain.tau2, abs=1e-10)
+    assert turned.beta == approx(plain.beta, abs=1e-10)
+    assert turned.covariance == approx(plain.covariance, abs=1e-12)
+    assert turned.q == approx(plain.q, rel=1e-10)
+    for i in range(0, 300, 30):
+        assert turned.tau2[i] == approx(fit(y[:, i], v, x).tau2.value, abs=1e-10)
+
+
+def test_effects_of_very_unequal_variance_are_not_rotated() -> None:
+    v = np.array([1e-6, 0.02, 0.1, 0.3, 2.0])
+    y = np.random.default_rng(24).normal(0, np.sqrt(v + 0.1)[:, None], (5, 60))
+    rows = responses(v)(y)
+    assert type(rows) is Regressions
+    found = fits(rows, "REML")
+    for i in range(60):
+        want = fit(y[:, i], v).tau2.value
+        assert found.tau2[i] == approx(want, rel=1e-9, abs=1e-14)
+
+
 def test_resampled_rows_are_fits_with_repeated_studies() -> None:
     y, v = studies(6, seed=15)
     s = np.array([[2, 0, 1, 3, 0, 0], [1, 1, 1, 1, 1, 1], [6, 0, 0, 0, 0, 0]], dtype=float).T
     for method in ("REML", "DL", "EE"):
-        found = fits(Subsets(y, v, s), method)
+        rows = Subsets(y, v, s)
+        found = fits(rows, method)
+        rss = rows.rss(found.tau2, found.beta)
         for i in range(2):
             at = np.repeat(np.arange(6), s[:, i].astype(int))
             want = fit(y[at], v[at], tau2=method)
             assert found.tau2[i] == approx(want.tau2.value, abs=1e-12)
             assert found.beta[i, 0] == approx(want.beta[0], abs=1e-12)
-            assert found.rss[i] == approx(want.factor * want.df, rel=1e-10)
+            assert rss[i] == approx(want.factor * want.df, rel=1e-10)
         assert found.tau2[2] == 0
 
 
@@ -206,7 +403,10 @@ def test_responses_give_the_same_in_either_coordinates() -> None:
     _, v = studies(8, seed=16, spread=0.5)
     rng = np.random.default_rng(17)
     y = rng.normal(0.2, np.sqrt(v + 0.05)[:, None], (8, 200))
-    plain, turned = fits(Responses(y, v), "REML"), fits(responses(v)(y), "REML")
+    plain, turned = (
+        fits(Regressions(y, v, np.ones((1, 8, 1))), "REML"),
+        fits(responses(v)(y), "REML"),
+    )
     assert turned.tau2 == approx(plain.tau2, abs=1e-11)
     assert turned.beta == approx(plain.beta, abs=1e-11)
     assert turned.q == approx(plain.q, abs=1e-9)
@@ -214,18 +414,27 @@ def test_responses_give_the_same_in_either_coordinates() -> None:
         assert plain.tau2[i] == approx(fit(y[:, i], v).tau2.value, abs=1e-11)
 
 
-def test_few_rows_need_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch) -> itertools.count[int]:
+    """A count of the rows that are fitted one by one."""
     slow = itertools.count()
     alone = batch._alone
 
-    def counted(*args: Any) -> float:
+    def one(*args: Any) -> Any:
         next(slow)
         return alone(*args)
 
-    monkeypatch.setattr(batch, "_alone", counted)
-    y, v = studies(12, seed=18, spread=1.0)
+    monkeypatch.setattr(batch, "_alone", one)
+    return slow
+
+
+@pytest.mark.parametrize(("spread", "most"), [(0.3, 0), (1.0, 0), (2.5, 40)])
+def test_few_rows_need_the_slow_way(
+    spread: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = counted(monkeypatch)
+    y, v = studies(12, seed=18, spread=spread)
     gosh(effects_given(y, v))
-    assert next(slow) <= 0.01 * 2**12
+    assert next(slow) <= most
 
 
 @pytest.mark.shared

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +16,16 @@ from numpy.typing import NDArray
 from pytest import approx
 
 from meta.errors import InputError, UnknownName
+from meta.fitting import fit
 from meta.measures import given as effects_given
 from meta.pooling import pool
 from meta.regression import regress
-from meta.resampling import _arrangements, bootstrap, permutation_test
+from meta.resampling import (
+    _arrangements,
+    bootstrap,
+    bootstrap_regression,
+    permutation_test,
+)
 from meta.results import Effects
 from tests.reference.counts import judge
 from tests.reference.metafor_cases import cases
@@ -203,6 +211,139 @@ def test_faults_of_resampling_name_the_choice() -> None:
 def test_two_studies_can_be_bootstrapped() -> None:
     found = bootstrap(effects_given([0.1, 0.9], [0.1, 0.2]), kind="case", draws=200, rng=source())
     assert set(np.round(found.estimates, 9)) >= {0.1, 0.9}
+
+
+def dose_response(k: int, *, seed: int) -> tuple[Effects, dict[str, Any]]:
+    """Invented effects of k studies that rise with the dose."""
+    rng = np.random.default_rng(seed)
+    dose, v = rng.uniform(0, 4, k), rng.uniform(0.02, 0.2, k)
+    return effects_given(rng.normal(0.1 + 0.3 * dose, np.sqrt(v + 0.05)), v), {"dose": dose}
+
+
+@pytest.mark.parametrize("kind", ["parametric", "case"])
+def test_each_resample_is_a_fit_of_its_own(kind: str) -> None:
+    effects, moderators = dose_response(12, seed=11)
+    x = np.column_stack((np.ones(12), moderators["dose"]))
+    plain = bootstrap(effects, kind=kind, draws=40, rng=7)
+    found = bootstrap_regression(effects, moderators, kind=kind, draws=40, rng=7)
+    mean, own = fit(effects.yi, effects.vi), fit(effects.yi, effects.vi, x)
+    rng = np.random.default_rng(7)
+    if kind == "parametric":
+        normal = rng.standard_normal((12, 40))
+    else:
+        drawn = rng.integers(0, 12, (12, 40))
+    for i in range(40):
+        at = np.arange(12) if kind == "parametric" else drawn[:, i]
+        y = z = effects.yi[at]
+        if kind == "parametric":
+            y = mean.beta + np.sqrt(effects.vi + mean.tau2.value) * normal[:, i]
+            z = x @ own.beta + np.sqrt(effects.vi + own.tau2.value) * normal[:, i]
+        pooled, fitted = fit(y, effects.vi[at]), fit(z, effects.vi[at], x[at])
+        assert plain.estimates[i] == approx(pooled.beta[0], abs=1e-9)
+        assert plain.tau2s[i] == approx(pooled.tau2.value, abs=1e-9)
+        assert plain.i2s[i] == approx(pooled.i2, abs=1e-8)
+        assert found.estimates[i] == approx(fitted.beta, abs=1e-8)
+        assert found.tau2s[i] == approx(fitted.tau2.value, abs=1e-9)
+        assert found.i2s[i] == approx(fitted.i2, abs=1e-8)
+
+
+def test_a_bootstrap_of_a_regression_agrees_with_the_model_that_it_draws_from() -> None:
+    effects, moderators = dose_response(30, seed=12)
+    found = bootstrap_regression(effects, moderators, draws=4000, rng=source())
+    model = regress(effects, moderators, test="Wald")
+    assert found.names == model.names
+    assert found.estimate == approx(model.beta)
+    assert found.se == approx(model.se, rel=0.1)
+    assert found.bias == approx([0, 0], abs=0.05 * model.se.max())
+    assert found.ci == approx(model.ci, abs=0.2 * model.se.max())
+    assert found.tau2_ci[0] <= found.tau2 <= found.tau2_ci[1]
+    lines = found.summary().splitlines()
+    assert lines[0] == "Parametric bootstrap of a meta-regression, 4,000 resamples"
+    assert lines[2] == "dose: 0.286 (95% percentile CI 0.182 to 0.394)"
+    assert [row["coefficient"] for row in found.rows()] == ["intercept", "dose"]
+
+
+def test_intervals_of_a_regression_relate_as_they_should() -> None:
+    effects, moderators = dose_response(20, seed=13)
+    percentile, basic, bca = (
+        bootstrap_regression(
+            effects, moderators, kind="case", interval=name, tau2="DL", draws=1500, rng=4
+        )
+        for name in ("percentile", "basic", "BCa")
+    )
+    mirrored = 2 * percentile.estimate[:, None] - percentile.ci[:, ::-1]
+    assert basic.ci == approx(mirrored)
+    assert bca.ci == approx(percentile.ci, abs=0.3 * np.ptp(percentile.ci))
+    assert not np.array_equal(bca.ci, percentile.ci)
+
+
+def test_resamples_without_contrast_are_left_out_and_counted() -> None:
+    effects, _ = dose_response(8, seed=14)
+    group = ["old"] * 6 + ["new"] * 2
+    found = bootstrap_regression(effects, {"group": group}, kind="case", draws=1000, rng=5)
+    # Neither of two studies is among eight draws with a probability of (3/4)^8 = 0.1, and only
+    # they with one of (1/4)^8.
+    assert 1000 - found.n == approx(100, abs=40)
+    assert found.notes == (
+        f"{1000 - found.n} resamples could not tell the moderators apart and are left out",
+    )
+    assert found.summary().endswith(found.notes[0])
+    assert np.isfinite(found.estimates).all()
+    assert np.isfinite(found.ci).all()
+
+
+def test_the_common_effect_has_a_bootstrap_too() -> None:
+    effects, moderators = dose_response(15, seed=15)
+    found = bootstrap_regression(effects, moderators, model="common", draws=300, rng=6)
+    assert (found.tau2, found.tau2_ci, found.tau2_method) == (0, (0, 0), "")
+    assert "τ²" not in found.summary()
+
+
+def test_offsets_move_the_intercept_alone() -> None:
+    effects, moderators = dose_response(12, seed=16)
+    far = effects_given(effects.yi + 1000, effects.vi)
+    one, two = (bootstrap_regression(e, moderators, draws=100, rng=8) for e in (effects, far))
+    assert two.estimates - [1000, 0] == approx(one.estimates, abs=1e-7)
+    one_p, two_p = (permutation_test(e, moderators, draws=200, rng=9) for e in (effects, far))
+    assert two_p.permuted[:, 1] == approx(one_p.permuted[:, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["parametric", "case"])
+def test_threads_change_no_resample(kind: str) -> None:
+    effects, moderators = dose_response(60, seed=17)  # 9,000 of its resamples are two chunks
+    one, two = (bootstrap(effects, kind=kind, draws=9000, rng=1, workers=w) for w in (1, 2))
+    assert np.array_equal(one.estimates, two.estimates)
+    one, two = (
+        bootstrap_regression(effects, moderators, kind=kind, draws=9000, rng=1, workers=w)
+        for w in (1, 2)
+    )
+    assert np.array_equal(one.estimates, two.estimates)
+
+
+@pytest.mark.parametrize("moderated", [False, True])
+def test_threads_change_no_permutation(moderated: bool) -> None:
+    effects, moderators = dose_response(40, seed=18)
+    one, two = (
+        permutation_test(effects, moderators if moderated else None, draws=9000, rng=1, workers=w)
+        for w in (1, 2)
+    )
+    assert np.array_equal(one.permuted, two.permuted)
+
+
+@pytest.mark.parametrize("kind", ["parametric", "case"])
+def test_memory_does_not_grow_with_the_resamples(kind: str) -> None:
+    effects = studies(100, seed=19)
+
+    def beyond(draws: int) -> int:
+        tracemalloc.start()
+        found = bootstrap(effects, kind=kind, draws=draws, rng=source(), tau2="DL")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return int(peak) - 3 * found.estimates.nbytes
+
+    large = beyond(100_000)  # the resamples alone would be 80 MB
+    assert large < 25e6
+    assert large < 1.3 * beyond(20_000)
 
 
 @pytest.mark.shared
