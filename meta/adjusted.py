@@ -14,6 +14,7 @@ from meta.caution import caution
 from meta.errors import InputError, UnknownName
 from meta.fitting import Fit, check_level, fit, method_of
 from meta.pooling import pool
+from meta.present import Presented, show, studies
 from meta.results import Effects, PooledEffect
 from meta.tau2 import DEFAULT_TAU2
 
@@ -22,7 +23,7 @@ NAN = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds results with arrays
-class TrimFill:
+class TrimFill(Presented):
     """Pooled effect after the studies that asymmetry suggests are missing were filled in."""
 
     k0: int  # studies filled in
@@ -32,6 +33,29 @@ class TrimFill:
     filled: PooledEffect  # over all studies and those filled in
     observed: PooledEffect
     notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A plain dict for the studies as they are, and one for them with those filled in."""
+        return [
+            {
+                "studies": name,
+                "k": found.effects.k,
+                "estimate": found.estimate,
+                "ci_low": found.ci[0],
+                "ci_high": found.ci[1],
+                "tau2": found.tau2,
+                "i2": found.i2,
+            }
+            for name, found in (("observed", self.observed), ("filled", self.filled))
+        ]
+
+    def summary(self) -> str:
+        """Three lines: studies filled in, the effect without and with them."""
+        filled = f"{studies(self.k0)} filled in on the {self.side}"
+        return (
+            f"Trim and fill ({self.estimator}): {filled}\n"
+            f"Observed: {self.observed.summary()}\nFilled: {self.filled.summary()}"
+        )
 
 
 def trim_and_fill(
@@ -57,6 +81,10 @@ def trim_and_fill(
     Notes
     -----
     Filled studies are named ``filled 1``, ... and lie at the end of ``filled.effects``.
+
+    Not to be used below ten studies, nor as the main estimate: it takes all asymmetry for
+    suppression by effect size, and under heterogeneity it fills studies in that never were (Terrin
+    et al. 2003, Stat Med 22:2113-2126; Peters et al. 2007, Stat Med 26:4544-4562).
 
     References
     ----------
@@ -157,7 +185,7 @@ def _root(x: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class HenmiCopas:
+class HenmiCopas(Presented):
     """Common-effect estimate with an interval that allows for heterogeneity."""
 
     estimate: float
@@ -167,6 +195,14 @@ class HenmiCopas:
     tau2: float  # DerSimonian-Laird
     level: float
     notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """One line: the common-effect estimate with its interval."""
+        low, high = self.ci
+        return (
+            f"Henmi-Copas: {show(self.estimate, 3)} ({self.level:.0%} CI {show(low, 3)} to "
+            f"{show(high, 3)}), τ² = {show(self.tau2, 3)} (DL)"
+        )
 
 
 NODES = 200  # Gauss-Legendre; the integrand is smooth on either side of its one kink
@@ -178,6 +214,12 @@ def henmi_copas(effects: Effects, *, level: float = 0.95) -> HenmiCopas:
     The standard error holds the DerSimonian-Laird tau2. Given the estimate, Q is a quadratic form
     in normal variables; its distribution is approximated by a gamma of the same conditional mean
     and variance, and the critical value follows by integration over the estimate.
+
+    Notes
+    -----
+    It guards against small-study effects by weighting, and does not test for or remove them. Not
+    to be used where large studies estimate something else than small ones; with few studies its
+    heterogeneity, as any, is poorly known.
 
     References
     ----------
@@ -208,31 +250,44 @@ def _coverage(v: Array, found: Fit) -> Any:
     With x = effect errors, var x = S = diag(v + tau2), estimate error a'x with a = w/sum(w), and
     Q = x'Ax: given a'x = r sd, x has mean b r sd, b = Sa/sd^2, and covariance C = S - sd^2 bb'.
     Hence E Q = (r sd)^2 b'Ab + tr(AC) and var Q = 2 tr(ACAC) + 4 (r sd)^2 b'ACAb.
+
+    Q depends on differences alone. They are taken from the study of greatest weight, which would
+    otherwise cancel all digits where it dominates: with z = x - x_d, p = a (v + tau2) and sums over
+    the others, A is diag(w) - ww'/sum(w) still, b = (p - p_d)/sd^2, and C = diag(v + tau2) + UMU'
+    with U = (1, p).
     """
     k, tau2 = len(v), found.tau2.value
     w = 1 / v
     s1, s2 = float(w.sum()), float(w @ w)
     spread = v + tau2
+    d = int(w.argmax())
     a = w / s1
-    variance = float((a * a) @ spread)
-    b = spread * a / variance
+    rest = np.arange(k) != d
+    products = a * spread
+    variance = float(a @ products)
+    p, p_d = products[rest], float(products[d])
+    b = (p - p_d) / variance
+    u = np.stack((np.ones(k - 1), p), axis=1)
+    own = float(spread[d]) * float(a[rest] @ p) / variance  # (v + tau2)_d - p_d^2/sd^2
+    m = np.array([[own, p_d / variance], [p_d / variance, -1 / variance]])
+    w_z, s_z = w[rest], spread[rest]
 
     def times_a(x: Array) -> Array:  # A x
-        return np.asarray(w * x - w * (float(w @ x) / s1))
+        return np.asarray((w_z * x.T).T - np.multiply.outer(w_z, w_z @ x) / s1)
 
     def times_c(x: Array) -> Array:  # C x
-        return np.asarray(spread * x - variance * b * float(b @ x))
+        return np.asarray(s_z * x + u @ (m @ (u.T @ x)))
 
-    # tr(AC) and tr(ACAC) from diagonals and rank-one parts: A = diag(w) - ww'/s1.
-    ab = times_a(b)
+    ab, au = times_a(b), times_a(u)
     bab = float(b @ ab)
-    ws = w * spread
-    trace_as = float(ws.sum()) - float(w @ ws) / s1
-    trace_ac = trace_as - variance * bab
-    trace_asas = float(ws @ ws) - 2 * float((w * w) @ (w * spread**2)) / s1
-    trace_asas += (float(w @ ws) / s1) ** 2
-    trace_acac = trace_asas - 2 * variance * float(ab @ (spread * ab)) + (variance * bab) ** 2
     bacab = float(ab @ times_c(ab))
+    inner = m @ (u.T @ au)
+    diagonal = w_z * s_z * (1 - w_z / s1)
+    cross = w_z * w_z * s_z / s1
+    trace_asas = float(diagonal @ diagonal) + float(cross.sum()) ** 2 - float(cross @ cross)
+    trace_ac = float(diagonal.sum()) + float(np.trace(inner))
+    trace_acac = trace_asas + float(np.trace(inner @ inner))
+    trace_acac += 2 * float(np.trace(m @ (au.T @ (s_z[:, None] * au))))
     nodes, node_weights = np.polynomial.legendre.leggauss(NODES)
     reach = 40.0  # beyond any normal deviate that has a density
 
@@ -241,7 +296,10 @@ def _coverage(v: Array, found: Fit) -> Any:
         kink = t * math.sqrt(1 / (s1 * variance))
         inside = 1 - 2 * float(special.ndtr(-kink))
         top = min(max(kink, 9.0) + 3.0, reach)
-        r = kink + (top - kink) * (nodes + 1) / 2
+        # The tail changes with r/kink, the density with r: panels that double do for both.
+        edges = kink * 2.0 ** np.arange(max(1, math.ceil(math.log2(top / kink))))
+        widths = np.diff(np.append(edges, top))
+        r = edges[:, None] + widths[:, None] * (nodes + 1) / 2
         moved = r * r * variance
         mean = moved * bab + trace_ac
         var = 2 * trace_acac + 4 * moved * bacab
@@ -249,7 +307,7 @@ def _coverage(v: Array, found: Fit) -> Any:
         needed_q = (k - 1) + (s1 - s2 / s1) * needed_tau2
         tail = special.gammaincc(mean * mean / var, needed_q * mean / var)
         density = np.exp(-0.5 * r * r) / math.sqrt(2 * math.pi)
-        outside = float((tail * density) @ node_weights) * (top - kink) / 2
+        outside = float(widths @ ((tail * density) @ node_weights)) / 2
         return inside + 2 * outside
 
     return coverage

@@ -17,13 +17,14 @@ from scipy import special
 
 from meta.errors import InputError, UnknownName
 from meta.fitting import check_level
+from meta.present import Presented
 
 Array = NDArray[np.float64]
 MINIMUM_FOR_SIGN_TEST = 5  # known directions; with fewer no result can reach p < 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class SignTest:
+class SignTest(Presented):
     """A count of studies by known direction and how it compares with a fair coin."""
 
     positive: int
@@ -127,7 +128,7 @@ def binomial_interval(
 
 
 @dataclass(frozen=True, slots=True)
-class CombinedP:
+class CombinedP(Presented):
     """One-sided p-values of k studies combined into one."""
 
     method: str
@@ -136,8 +137,18 @@ class CombinedP:
     p: float
     null: str  # what the p-value speaks against
 
+    def summary(self) -> str:
+        """One line: ``Fisher: 16.02, p = 0.042, 4 p-values, against: ...``."""
+        from meta.results import show, show_p
+
+        return (
+            f"{self.method}: {show(self.statistic)}, {show_p(self.p)}, {self.k} p-values; "
+            f"against: {self.null}"
+        )
+
 
 NULL = "no study has an effect in the direction tested"
+WAYS = ("Fisher", "Stouffer", "Edgington", "Pearson", "Tippett")
 
 
 def combine_p(p: Iterable[float], method: str = "Fisher", *, weights: Any = None) -> CombinedP:
@@ -147,8 +158,10 @@ def combine_p(p: Iterable[float], method: str = "Fisher", *, weights: Any = None
     ----------
     p : iterable of float
         One-sided p-values, strictly between 0 and 1.
-    method : {"Fisher", "Stouffer", "Edgington"}
-        Sum of logarithms, (weighted) sum of normal deviates, or sum of the p-values.
+    method : {"Fisher", "Stouffer", "Edgington", "Pearson", "Tippett"}
+        Sum of logarithms, (weighted) sum of normal deviates, sum of the p-values, sum of the
+        logarithms of 1 - p, or the smallest of them. Tippett and Fisher answer to one very small
+        p, Pearson to one very large, Stouffer and Edgington to all alike.
     weights : array, shape (k,), optional
         For Stouffer only, such as the square root of the sample size.
 
@@ -160,8 +173,12 @@ def combine_p(p: Iterable[float], method: str = "Fisher", *, weights: Any = None
     References
     ----------
     Fisher (1932), Statistical Methods for Research Workers; Stouffer et al. (1949), The American
-    Soldier; Edgington (1972), J Psychol 80:351-363; Cochrane Handbook, sect. 12.2.1.2.
+    Soldier; Edgington (1972), J Psychol 80:351-363; Pearson (1933), Biometrika 25:379-410; Tippett
+    (1931), The Methods of Statistics; Becker (1994), in Cooper and Hedges, Handbook of Research
+    Synthesis, ch. 15; Cochrane Handbook, sect. 12.2.1.2.
     """
+    if method not in WAYS:
+        raise UnknownName("way to combine p-values", method, WAYS)
     values = np.asarray(list(p), dtype=float)
     k = len(values)
     if k == 0:
@@ -184,10 +201,14 @@ def combine_p(p: Iterable[float], method: str = "Fisher", *, weights: Any = None
             raise InputError("weights must be one per p-value, not negative, not all zero")
         statistic = -float(w @ special.ndtri(values)) / math.sqrt(float(w @ w))
         return CombinedP(method, k, statistic, float(special.ndtr(-statistic)), NULL)
-    if method == "Edgington":
-        statistic = float(values.sum())
-        return CombinedP(method, k, statistic, _sum_of_uniforms(statistic, k), NULL)
-    raise UnknownName("way to combine p-values", method, ("Fisher", "Stouffer", "Edgington"))
+    if method == "Pearson":
+        statistic = -2 * float(np.log1p(-values).sum())
+        return CombinedP(method, k, statistic, float(special.chdtr(2 * k, statistic)), NULL)
+    if method == "Tippett":
+        statistic = float(values.min())
+        return CombinedP(method, k, statistic, -math.expm1(k * math.log1p(-statistic)), NULL)
+    statistic = float(values.sum())
+    return CombinedP(method, k, statistic, _sum_of_uniforms(statistic, k), NULL)
 
 
 EXACT_UNIFORMS = 20  # beyond, the alternating sum of Irwin and Hall loses its digits

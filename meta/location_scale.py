@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from meta.coefficients import Coefficients, wald_coefficients
 from meta.errors import InputError, NotConverged, UnknownName
-from meta.fitting import check, check_level, fit, quantile, two_sided_p
+from meta.fitting import check, check_level, fit
 from meta.moderators import Design, design_of
+from meta.present import Presented, Table, table_of
 from meta.results import Effects, show, show_p
 
 Array = NDArray[np.float64]
@@ -26,40 +28,7 @@ STARTS = (1.0, 0.1, 3.0)  # multiples of the common tau2 from which the search b
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class Coefficients:
-    """Coefficients of one part of the model, each with its Wald test."""
-
-    names: tuple[str, ...]
-    estimate: Array  # (m,)
-    se: Array  # (m,)
-    z: Array  # (m,)
-    p: Array  # (m,)
-    ci: Array  # (m, 2)
-    covariance: Array  # (m, m)
-    statistic: float  # joint test of all but the intercept; NaN where there is none
-    df: int
-    joint_p: float
-
-    def rows(self) -> list[dict[str, Any]]:
-        """A plain dict for each coefficient."""
-        return [
-            {
-                "coefficient": name,
-                "estimate": float(b),
-                "se": float(s),
-                "statistic": float(z),
-                "p": float(p),
-                "ci_low": float(low),
-                "ci_high": float(high),
-            }
-            for name, b, s, z, p, (low, high) in zip(
-                self.names, self.estimate, self.se, self.z, self.p, self.ci, strict=True
-            )
-        ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
-class LocationScale:
+class LocationScale(Presented):
     """y = X beta + u + e with var(e) = v and log var(u) = Z alpha."""
 
     effects: Effects
@@ -97,6 +66,12 @@ class LocationScale:
                 f"{show_p(self.likelihood_ratio_p)}"
             )
         return "\n".join(lines)
+
+    def _tables(self) -> tuple[Table, ...]:
+        last = self.summary().splitlines()[len(self.location.names) + len(self.scale.names) + 2 :]
+        caption = f"Location-scale model, {self.method}"
+        notes = (*last, *self.notes)
+        return (table_of(caption, self.rows(), level=self.level, notes=notes),)
 
     def rows(self) -> list[dict[str, Any]]:
         """A plain dict for each coefficient, with the part it belongs to."""
@@ -207,8 +182,8 @@ def location_scale(
     return LocationScale(
         effects,
         method,
-        _coefficients(mean, beta, inverse @ inverse.T, level),
-        _coefficients(spread, alpha, covariance, level),
+        wald_coefficients(mean, beta, inverse @ inverse.T, level),
+        wald_coefficients(spread, alpha, covariance, level),
         tau2,
         loglik + constant,
         common.tau2.value,
@@ -237,6 +212,7 @@ def _design(
         factors=[name for name in factors if name in named],
         reference={n: level for n, level in (reference or {}).items() if n in named},
         study=effects.study,
+        dropped=effects.dropped,
     )
 
 
@@ -244,29 +220,6 @@ def _intercept_shift(design: Design, by: float) -> Array:
     shift = np.zeros(design.x.shape[1])
     shift[list(design.terms["intercept"])] = by
     return shift
-
-
-def _coefficients(design: Design, b: Array, covariance: Array, level: float) -> Coefficients:
-    se = np.sqrt(np.diag(covariance))
-    half = quantile(level, None) * se
-    z = b / se
-    at = [i for i in design.tested if i not in design.terms["intercept"]]
-    statistic, p = NAN, NAN
-    if at:
-        statistic = float(b[at] @ np.linalg.solve(covariance[np.ix_(at, at)], b[at]))
-        p = float(special.chdtrc(len(at), statistic))
-    return Coefficients(
-        design.names,
-        b,
-        se,
-        z,
-        np.array([two_sided_p(float(value), None) for value in z]),
-        np.stack((b - half, b + half), axis=1),
-        covariance,
-        statistic,
-        len(at),
-        p,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays

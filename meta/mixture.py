@@ -3,12 +3,12 @@
 Each study contributes the integral of the likelihood of its arms over one or two standard normal
 effects z. Predictors are linear in the parameters,
 
-    eta_arm = own_arm alpha_i + sum_p a_(arm, p) psi_p + sum_s b_(arm, s) z_s psi_s,
+    eta_arm = own_arm alpha_i + sum_p a_(arm, p, i) psi_p + sum_s b_(arm, s) z_s psi_s,
 
-with an optional nuisance alpha_i for each study. The integral is taken by adaptive Gauss-Hermite
-quadrature (Pinheiro and Bates 1995, J Comput Graph Stat 4:12-35); score and observed information
-are posterior moments of those of the integrand (Louis 1982, J R Stat Soc B 44:226-233), so that
-Newton's method needs no numerical derivative.
+with an optional nuisance alpha_i for each study; a depends on the study where it has moderators.
+The integral is taken by adaptive Gauss-Hermite quadrature (Pinheiro and Bates 1995, J Comput Graph
+Stat 4:12-35); score and observed information are posterior moments of those of the integrand
+(Louis 1982, J R Stat Soc B 44:226-233), so that Newton's method needs no numerical derivative.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Mixture:
 
     k: int
     arms: tuple[Kernel, ...]
-    fixed: Array  # (f, arms) coefficients of the fixed parameters
+    fixed: Array  # (f, arms, k) coefficients of the fixed parameters
     scales: Array  # (s, arms) coefficients of the random effects, times their deviations
     own: Array | None = None  # (arms,) coefficient of each study's own parameter
     points: int = EXACT_POINTS  # nodes of the quadrature in each direction
@@ -317,7 +317,8 @@ class _Sums:
         hessian = np.empty((self.model.k, free, free))
         for i in range(free):
             up, down = at((i, h)), at((i, -h))
-            gradient[:, i] = (up - down) / (2 * h)
+            wide = at((i, 2 * h)) - at((i, -2 * h))  # so that the bias is of fourth order
+            gradient[:, i] = (8 * (up - down) - wide) / (12 * h)
             hessian[:, i, i] = (up - 2 * middle + down) / h**2
             for j in range(i):
                 corners = at((i, h), (j, h)) - at((i, h), (j, -h))
@@ -343,7 +344,7 @@ class _Sums:
             value, first, twice = arm(base[r] + z @ slopes[:, r])
             logs = logs + value
             c = np.empty((len(z), model.k, m))
-            c[..., :f] = model.fixed[:, r]
+            c[..., :f] = model.fixed[:, r].T
             c[..., f : f + d] = z * model.scales[:, r]
             if model.own is not None:
                 c[..., -1] = model.own[r]
@@ -365,7 +366,7 @@ class _Sums:
         """Linear predictors (arms, k) without random effects."""
         model, f = self.model, len(self.model.fixed)
         shift = 0.0 if model.own is None else model.own[:, None] * own
-        return (psi[:f] @ model.fixed)[:, None] + np.zeros(model.k) + shift
+        return np.asarray(np.einsum("f,fak->ak", psi[:f], model.fixed) + shift)
 
     def conditional(self, psi: Array, own: Array) -> float:
         """Log-likelihood of the counts given the modes of their random effects."""

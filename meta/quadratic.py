@@ -34,6 +34,25 @@ def _log_transform(
     return np.asarray(-0.5 * (np.log(b).sum(-1) + last))
 
 
+def _largest(products: Array, basis: Array) -> float:
+    """An upper bound, close by, of the largest multiplier.
+
+    The multipliers are the eigenvalues of diag(L) compressed onto the complement of U, so that a
+    product far above the rest need not have one near it: they interlace. How many exceed s is the
+    number of products that do, less the number of negative eigenvalues of
+    U' diag(1/(1 - L/s)) U (Haynsworth 1968, Linear Algebra Appl 1:73-81, on inertia).
+    """
+    p = basis.shape[1]
+    ordered = np.sort(products)[::-1]
+    low, high = float(ordered[min(p, len(ordered) - 1)]), float(ordered[0])
+    while high > 1.25 * low:
+        s = math.sqrt(low * high)
+        inner = basis.T @ (basis / (1 - products / s)[:, None])
+        above = int((products > s).sum()) - int((np.linalg.eigvalsh(inner) < 0).sum())
+        low, high = (s, high) if above else (low, s)
+    return high
+
+
 def upper_tail(q: float, products: Array, basis: Array) -> float:
     """P(Q >= q), by a contour integral that converges geometrically.
 
@@ -55,7 +74,7 @@ def upper_tail(q: float, products: Array, basis: Array) -> float:
     """
     if q <= 0:
         return 1.0
-    scale = float(products.max())
+    scale = _largest(products, basis)
     products, q = products / scale, q / scale
     mean = float(products @ (1 - (basis**2).sum(1)))
     upper = q > mean
@@ -74,6 +93,7 @@ def upper_tail(q: float, products: Array, basis: Array) -> float:
 
     def nodes(x: Array) -> float:
         logs, slope = integrand(x)
+        logs = np.where(x == 0, logs.real, logs)  # real there, whatever the signs of its factors
         return float((np.exp(logs) * slope).imag @ np.where(x == 0, 0.5, 1.0))
 
     step = FIRST_STEP

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from hypothesis import assume
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
@@ -18,19 +20,24 @@ from meta.bias import (
     fail_safe_n,
     henmi_copas,
     pet_peese,
+    pustejovsky_rodgers,
     rank_test,
     regression_test,
+    thompson_sharp,
     trim_and_fill,
 )
 from meta.errors import InputError, UnknownName
+from meta.measures import effects as effects_of
 from meta.measures import given
 from meta.pooling import pool
 from tests.reference import models
 from tests.reference.metafor_cases import FILE, cases
 from tests.reference.univariate import judge
+from tests.reference.univariate_rules import henmi_copas_coverage
 from tests.test_tau2 import data
 
 BCG = given(models.YI, models.VI)
+ARMS = [20 + 7 * i for i in range(13)], [25 + 6 * i for i in range(13)]
 FEW = given([0.1, 0.3, 0.5, 0.2], [0.01, 0.05, 0.2, 0.1])
 ALL = {
     "regression_test": regression_test,
@@ -41,6 +48,8 @@ ALL = {
     "fail_safe_n": fail_safe_n,
     "excess_significance": excess_significance,
     "henmi_copas": henmi_copas,
+    "thompson_sharp": thompson_sharp,
+    "pustejovsky_rodgers": lambda e: pustejovsky_rodgers(e, ARMS[0][: e.k], ARMS[1][: e.k]),
 }
 
 
@@ -196,7 +205,8 @@ def test_trim_and_fill_fills_mirror_images(sample, estimator):
 
 def test_symmetric_effects_need_no_filling():
     y = np.array([-3, -2, -1, -0.5, -0.1, 0.1, 0.5, 1, 2, 3])
-    found = trim_and_fill(given(y, np.full(10, 0.2)), side="left", estimator="L0")
+    # R0 alone: L0 depends on how the ties of a symmetric sample are broken.
+    found = trim_and_fill(given(y, np.full(10, 0.2)), side="left", estimator="R0")
     assert found.k0 == 0
     assert found.filled.estimate == found.observed.estimate
 
@@ -215,3 +225,99 @@ def test_rosenthal_counts_what_brings_the_sum_to_the_threshold():
     n = fail_safe_n(effects).n
     total, crit = 25.0, 1.6448536269514722
     assert total / math.sqrt(10 + n) <= crit < total / math.sqrt(10 + n - 1)
+
+
+# Nine trials of inpatient stroke care, Normand (1999), Stat Med 18:321-359, table 2; slope, its
+# standard error, p and limit by lm() of R 4.2.2 with the weights of the paper.
+STROKE = {
+    "mean_1": [55, 27, 64, 66, 14, 19, 52, 21, 30],
+    "sd_1": [47, 7, 17, 20, 8, 7, 45, 16, 27],
+    "n_1": [155, 31, 75, 18, 8, 57, 34, 110, 60],
+    "mean_2": [75, 29, 119, 137, 18, 18, 41, 31, 23],
+    "sd_2": [64, 4, 29, 48, 11, 4, 34, 27, 20],
+    "n_2": [156, 32, 71, 18, 13, 52, 33, 183, 52],
+}
+
+
+@pytest.mark.filterwarnings("ignore::meta.caution.SmallSampleWarning")
+def test_pustejovsky_and_rodgers_regress_on_the_part_of_the_error_without_the_effect():
+    found = pustejovsky_rodgers(effects_of("SMD", **STROKE), STROKE["n_1"], STROKE["n_2"])
+    assert (found.slope, found.slope_se, found.p, found.limit) == pytest.approx(
+        (-0.418821782676930, 4.514824537139910, 0.928688705149227, -0.452602969624166), rel=1e-8
+    )
+    assert len(found.notes) == 1
+
+
+def smd_without_bias(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Thirty trials with one large standardised difference."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(8, 40, 30)
+    d = np.sqrt(2 / n) * rng.standard_normal(30) + 1.2
+    sd_1, sd_2 = (np.sqrt(rng.chisquare(n - 1) / (n - 1)) for _ in range(2))
+    zero = np.zeros(30)
+    return {"mean_1": d, "sd_1": sd_1, "n_1": n, "mean_2": zero, "sd_2": sd_2, "n_2": n}, n
+
+
+# Pustejovsky and Rodgers (2019), figures 1 and 2: the usual test rejects a true null too often.
+def test_the_modified_tests_hold_their_level_where_eggers_does_not():
+    runs = 400
+    naive = modified = stabilised = 0
+    for seed in range(runs):
+        columns, n = smd_without_bias(seed)
+        effects = effects_of("SMD", **columns)
+        naive += egger(effects).p < 0.05
+        modified += pustejovsky_rodgers(effects, n, n).p < 0.05
+        stabilised += pustejovsky_rodgers(effects, n, n, stabilised=True).p < 0.05
+    assert naive / runs > 0.12
+    assert modified / runs < 0.08
+    assert stabilised / runs < 0.08
+
+
+def test_pustejovsky_and_rodgers_asks_for_standardised_differences():
+    notes = pustejovsky_rodgers(given(models.YI, models.VI, measure="MD"), *ARMS).notes
+    assert notes == ("made for standardised mean differences, not for Mean difference",)
+
+
+def test_thompson_and_sharp_is_eggers_regression_with_a_variance_between_studies():
+    assert thompson_sharp(BCG) == replace(
+        regression_test(BCG, model="random", tau2="DL", test="t"), name="Thompson-Sharp"
+    )
+
+
+def test_the_rule_of_pet_peese_is_stated_and_follows_the_side():
+    se = np.linspace(0.05, 0.6, 12)
+    wiggle = np.array([1, -1, -1, 1] * 3) * 0.3 * se
+    some = given(1 + 0.5 * se**2 + wiggle, se**2)
+    assert pet_peese(some).rule == "PET's intercept differs from no effect at α = 0.1 (two-sided)"
+    assert pet_peese(some, side="greater", alpha=0.05).chosen == "PEESE"
+    against = pet_peese(some, side="less")
+    assert (against.chosen, against.estimate) == ("PET", against.pet.limit)
+    assert against.rule == "PET's intercept does not differ from no effect at α = 0.1 (less)"
+
+
+@forall(sample=data(least=10, most=14), alpha=st.floats(0.01, 0.4))
+def test_pet_peese_one_sided_at_half_the_level_is_the_two_sided_rule(sample, alpha):
+    effects = given(*sample)
+    assume(np.ptp(effects.vi) > 1e-6)
+    sides = [pet_peese(effects, alpha=alpha / 2, side=s).chosen for s in ("greater", "less")]
+    assert ("PEESE" in sides) == (pet_peese(effects, alpha=alpha).chosen == "PEESE")
+
+
+def test_the_rank_test_can_be_asked_for_the_normal_approximation():
+    normal = rank_test(BCG, exact=False)
+    assert not normal.exact
+    assert normal.tau == rank_test(BCG).tau
+    ties = given(models.YI, [0.1, *models.VI[1:12], 0.1])
+    assert not rank_test(ties).exact
+    with pytest.raises(InputError, match="ties have no exact p-value"):
+        rank_test(ties, exact=True)
+
+
+# Henmi and Copas (2010), sect. 3: the interval holds the truth with 95% at the estimated tau2.
+@pytest.mark.filterwarnings("ignore::meta.caution.SmallSampleWarning")
+@pytest.mark.parametrize("smallest", [1e-8, 1e-3, 1e-2])
+def test_the_henmi_copas_interval_covers_as_it_says_where_one_study_dominates(smallest):
+    vi = np.array([smallest, 2e-2, 3e-2, 2.5e-2, 4e-2, 5e-2])
+    found = henmi_copas(given(np.array([0.5, 0.1, 0.15, 0.05, 0.2, 0.12]), vi))
+    coverage = henmi_copas_coverage(vi, found.tau2)
+    assert coverage(found.critical) == pytest.approx(0.95, abs=1e-9)

@@ -48,6 +48,37 @@ def test_quantile_formulas_have_the_constants_of_their_papers() -> None:
     assert cv.sd_from_range(0, 1, 5).value == approx(1 / (2 * 1.1798), abs=2e-3)
 
 
+def test_the_standard_deviations_of_the_handbook_are_reproduced() -> None:
+    # Cochrane Handbook 6.5.2.2: 95% interval 30.0 to 34.2 of 25 people.
+    assert cv.sd_from_ci(30.0, 34.2, 25).value == approx(5.09, abs=5e-3)
+    # 6.5.2.3: 25 and 22 people, difference 3.8, p = 0.008: t = 2.78, SE = 1.37, SD = 4.69.
+    found = cv.pooled_sd_from_p(3.8, 0.008, 25, 22)
+    assert (found["t"], found["se"]) == approx((2.78, 1.37), abs=6e-3)
+    assert found["sd"] == approx(4.69, abs=0.01)
+    assert cv.pooled_sd_from_t(3.8, 2.78, 25, 22)["sd"] == approx(4.69, abs=0.02)
+
+
+def test_the_changes_of_the_handbook_are_reproduced() -> None:
+    # Cochrane Handbook 6.5.2.8: correlations 0.78 and 0.82, then a change's SD from r = 0.80.
+    assert cv.correlation_from_change(6.4, 7.1, 4.5).value == approx(0.78, abs=5e-3)
+    assert cv.correlation_from_change(7.0, 6.9, 4.2).value == approx(0.82, abs=5e-3)
+    assert cv.change_sd(4.0, 4.4, 0.80).value == approx(2.68, abs=5e-3)
+
+
+def test_the_classrooms_of_the_handbook_shrink_as_there() -> None:
+    # Cochrane Handbook 23.1.4: 625 children in 21 classrooms, ICC 0.02.
+    size = (295 + 330) / (10 + 11)
+    assert cv.design_effect(size, 0.02).value == approx(1.576, abs=1e-3)
+    shrunk = [cv.effective_n(n, size, 0.02).value for n in (63, 295, 84, 330)]
+    assert shrunk == approx([40.0, 187.2, 53.3, 209.4], abs=0.1)
+
+
+# The mean range of n standard normal values (Tippett 1925, Biometrika 17:364-387, table 10).
+@pytest.mark.parametrize(("n", "mean_range"), [(5, 2.326), (10, 3.078), (25, 3.931), (100, 5.015)])
+def test_the_range_is_divided_by_its_mean_in_normal_samples(n: int, mean_range: float) -> None:
+    assert 1 / cv.sd_from_range(0, 1, n).value == approx(mean_range, rel=0.02)
+
+
 # ------------------------------------------------------------------ the formulas do what they say
 
 
@@ -215,6 +246,50 @@ def test_the_covariance_of_two_arms_with_one_control_has_its_known_parts() -> No
     assert cv.shared_control_covariance(0.4, 0.6, 25, 75).value == approx(1 / 25 + 0.24 / 150)
 
 
+def test_comparisons_with_one_control_covary_as_in_simulated_trials() -> None:
+    rng = np.random.default_rng(8)
+    runs, n, p = 200_000, 400, np.array([0.5, 0.3, 0.4])  # two treatments and their control
+    x = rng.binomial(n, p, (runs, 3)) / n
+    odds = np.log(x / (1 - x))
+    means = rng.normal(0, 2 / math.sqrt(n), (runs, 3))
+    control = n * p[2]
+    for values, found in (
+        (x, cv.shared_control_covariance_rd(control, n)),
+        (np.log(x), cv.shared_control_covariance_rr(control, n)),
+        (odds, cv.shared_control_covariance_or(control, n)),
+        (means, cv.shared_control_covariance_md(2, n)),
+    ):
+        one, two = values[:, 0] - values[:, 2], values[:, 1] - values[:, 2]
+        assert found.value == approx(np.cov(one, two)[0, 1], rel=0.03)
+
+
+def test_standardised_differences_with_one_control_covary_as_in_simulated_trials() -> None:
+    rng = np.random.default_rng(9)
+    runs, n = 200_000, 150
+    means = np.array([0.8, 0.6, 0.0]) + rng.normal(0, 1 / math.sqrt(n), (runs, 3))
+    pooled = np.sqrt(rng.chisquare(3 * (n - 1), runs) / (3 * (n - 1)))
+    one, two = ((means[:, i] - means[:, 2]) / pooled for i in (0, 1))
+    found = cv.shared_control_covariance(0.8, 0.6, n, 3 * n).value
+    assert found == approx(np.cov(one, two)[0, 1], rel=0.03)
+
+
+@given(sd=spread, mean=st.floats(0.01, 50), n=size, p=st.floats(1e-6, 0.99))
+def test_a_groups_spread_comes_back_from_its_test(sd, mean, n, p) -> None:
+    t = mean / (sd / math.sqrt(n))
+    assert cv.sd_from_t(mean, t, n).value == approx(sd)
+    from_p = cv.sd_from_p(-mean, p, n)
+    assert from_p.value == approx(cv.sd_from_t(mean, from_p["t"], n).value)
+    assert stats.t.sf(from_p["t"], n - 1) * 2 == approx(p, rel=1e-6)
+
+
+@given(sd=spread, n_1=size, n_2=size, level=st.floats(0.5, 0.999))
+def test_the_spread_within_groups_comes_back_from_the_interval(sd, n_1, n_2, level) -> None:
+    se = sd * math.sqrt(1 / n_1 + 1 / n_2)
+    half = stats.t.ppf(0.5 + level / 2, n_1 + n_2 - 2) * se
+    found = cv.pooled_sd_from_ci(3 - half, 3 + half, n_1, n_2, level=level)
+    assert (found["sd"], found["se"]) == approx((sd, se), rel=1e-6)
+
+
 def test_clusters_inflate_variances_and_shrink_samples_alike() -> None:
     factor = cv.design_effect(21, 0.05).value
     assert factor == approx(2)
@@ -317,6 +392,13 @@ def test_every_public_conversion_is_registered_with_equation_and_source() -> Non
         (lambda: cv.concentration(1, "ng", "pg/mL"), "'ng' is not a unit of concentration"),
         (lambda: cv.r_from_p(0.05, 2, sign=1), "n = 2 is less than 3"),
         (lambda: cv.crossover(1, 1, 1, 10, 2), "r = 2 is not a correlation"),
+        (lambda: cv.sd_from_t(1, 0, 10), "mean = 1 and t = 0 give no standard deviation"),
+        (lambda: cv.sd_from_p(1, 1.0, 10), "mean = 1 and p = 1.0 give no standard deviation"),
+        (lambda: cv.pooled_sd_from_t(0, 2, 9, 9), "difference = 0 and t = 2 give no standard"),
+        (lambda: cv.pooled_sd_from_p(1, 1.0, 9, 9), "p = 1.0 give no standard deviation"),
+        (lambda: cv.pooled_sd_from_ci(2, 1, 9, 9), "width = -1 is not positive"),
+        (lambda: cv.shared_control_covariance_or(0, 9), "events_control = 0 of total_control = 9"),
+        (lambda: cv.shared_control_covariance_rd(10, 9), "events_control = 10 of total_control"),
     ],
 )
 def test_what_cannot_be_derived_is_refused_with_value_and_remedy(call, said: str) -> None:

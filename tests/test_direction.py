@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 from meta.direction import binomial_interval, combine_p, sign_test
 from meta.errors import InputError, UnknownName
 
-METHODS = ("Fisher", "Stouffer", "Edgington")
+METHODS = ("Fisher", "Stouffer", "Edgington", "Pearson", "Tippett")
 
 
 def test_a_sign_test_counts_known_directions_exactly():
@@ -74,6 +74,21 @@ def test_fisher_and_stouffer_agree_with_scipy(p):
         ours = combine_p(p, method)
         assert ours.statistic == pytest.approx(theirs.statistic, abs=1e-9)
         assert ours.p == pytest.approx(theirs.pvalue, rel=1e-7, abs=1e-300)
+
+
+@forall(st.lists(probability, min_size=1, max_size=12))
+def test_pearson_and_tippett_agree_with_scipy(p):
+    for method in ("Pearson", "Tippett"):
+        theirs = stats.combine_pvalues(p, method=method.lower())
+        ours = combine_p(p, method)
+        assert ours.statistic == pytest.approx(abs(theirs.statistic), rel=1e-9)
+        assert ours.p == pytest.approx(theirs.pvalue, rel=1e-7, abs=1e-300)
+
+
+def test_pearson_is_fisher_seen_from_the_other_end():
+    p = [0.03, 0.2, 0.6, 0.9]
+    other = combine_p([1 - x for x in p], "Fisher")
+    assert combine_p(p, "Pearson").p == pytest.approx(1 - other.p)
 
 
 def test_stouffer_takes_weights():
@@ -139,5 +154,5 @@ def test_values_that_are_no_p_values_are_refused(p, message):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(UnknownName, match="way to combine p-values 'Tippett'"):
-        combine_p([0.1], "Tippett")
+    with pytest.raises(UnknownName, match="way to combine p-values 'Wilkinson'"):
+        combine_p([0.1], "Wilkinson")

@@ -164,3 +164,56 @@ def test_faults_are_named() -> None:
         location_scale(effects, scale={"x": x, "twice": 2 * x})
     with pytest.raises(InputError, match="size is missing"):
         location_scale(effects, scale={"size": [None, *x[1:]]})
+
+
+# Writing to learn, 48 comparisons: Bangert-Drowns, Hurley and Wilkinson (2004), Rev Educ Res
+# 74:29-58, as in metadat::dat.bangertdrowns2004.
+WRITING = {
+    "yi": [
+        *(0.65, -0.75, -0.21, -0.04, 0.23, 0.03, 0.26, 0.06, 0.06, 0.12, 0.77, 0, 0.52, 0.54),
+        *(0.2, 0.2, -0.16, 0.42, 0.6, 0.51, 0.58, 0.54, 0.09, 0.37, -0.01, -0.13, 0.18, 0.27),
+        *(-0.02, 0.33, 0.59, 0.84, -0.32, 0.12, 1.12, -0.12, -0.44, -0.07, 0.7, 0.49, 0.2),
+        *(0.58, 0.15, 0.63, 0.04, 1.46, 0.04, 0.25),
+    ],
+    "vi": [
+        *(0.07, 0.126, 0.042, 0.019, 0.022, 0.009, 0.106, 0.007, 0.04, 0.052, 0.107, 0.021),
+        *(0.037, 0.083, 0.086, 0.091, 0.167, 0.052, 0.091, 0.065, 0.073, 0.061, 0.1, 0.06),
+        *(0.083, 0.037, 0.069, 0.018, 0.009, 0.053, 0.017, 0.112, 0.06, 0.044, 0.129, 0.023),
+        *(0.205, 0.033, 0.265, 0.039, 0.021, 0.067, 0.014, 0.168, 0.016, 0.099, 0.087, 0.072),
+    ],
+    "ni": [
+        *(60, 34, 95, 209, 182, 462, 38, 542, 99, 77, 40, 190, 113, 50, 47, 44, 24, 78, 46, 64),
+        *(57, 68, 40, 68, 48, 107, 58, 225, 446, 77, 243, 39, 67, 91, 36, 177, 20, 120, 16, 105),
+        *(195, 62, 289, 25, 250, 51, 46, 56),
+    ],
+}
+# rma(yi, vi, mods = ~ ni100, scale = ~ ni100) of metafor 3.8-1: location and scale coefficients,
+# each with standard errors, and the log-likelihood.
+WRITING_BY_SIZE = {
+    "REML": (
+        (0.3016813627089, -0.0552663301808),
+        (0.0661161560861, 0.0197546220145),
+        (-1.9208785460142, -0.9174287728057),
+        (0.6689824188192, 0.5140647732969),
+        -14.6505619967171,
+    ),
+    "ML": (
+        (0.3003185514134, -0.0549947806234),
+        (0.0650682097390, 0.0194007517725),
+        (-1.9049555179543, -0.9928539044287),
+        (0.6614200248894, 0.5088758563664),
+        -13.2375438105271,
+    ),
+}
+
+
+@pytest.mark.parametrize("method", WRITING_BY_SIZE)
+def test_size_in_both_parts_of_the_writing_data_is_as_in_metafor(method: str) -> None:
+    size = {"size": np.array(WRITING["ni"]) / 100}
+    found = location_scale(effects_given(WRITING["yi"], WRITING["vi"]), size, size, method=method)
+    beta, beta_se, alpha, alpha_se, loglik = WRITING_BY_SIZE[method]
+    assert found.location.estimate == approx(beta, rel=1e-4)
+    assert found.location.se == approx(beta_se, rel=1e-4)
+    assert found.scale.estimate == approx(alpha, rel=1e-4)
+    assert found.scale.se == approx(alpha_se, rel=1e-3)
+    assert found.loglik == approx(loglik, abs=1e-6)

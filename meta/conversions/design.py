@@ -67,6 +67,58 @@ def shared_control_covariance(
 
 
 @formula(
+    "shared-control-covariance-md", equation="cov = SD_control²/n_control", source=GLESER_OLKIN
+)
+def shared_control_covariance_md(sd_control: float, n_control: float) -> dict[str, float]:
+    """Covariance of two mean differences from one control group: the variance of its mean."""
+    positive(sd_control=sd_control)
+    at_least_two(n_control=n_control)
+    return {"covariance": sd_control**2 / n_control}
+
+
+def _control_counts(events: float, total: float, *, inside: bool = True) -> None:
+    require(
+        0 <= events <= total and total >= 1 and (not inside or 0 < events < total),
+        f"events_control = {events} of total_control = {total} cannot be used",
+        remedy="check them against the paper; log ratios need events and, for odds, non-events",
+    )
+
+
+@formula(
+    "shared-control-covariance-or",
+    equation="cov = 1/events_control + 1/(total_control - events_control)",
+    source=GLESER_OLKIN,
+)
+def shared_control_covariance_or(events_control: float, total_control: float) -> dict[str, float]:
+    """Covariance of two log odds ratios from one control group: the variance of its log odds."""
+    _control_counts(events_control, total_control)
+    return {"covariance": 1 / events_control + 1 / (total_control - events_control)}
+
+
+@formula(
+    "shared-control-covariance-rr",
+    equation="cov = 1/events_control - 1/total_control",
+    source=GLESER_OLKIN,
+)
+def shared_control_covariance_rr(events_control: float, total_control: float) -> dict[str, float]:
+    """Covariance of two log risk ratios from one control group: the variance of its log risk."""
+    _control_counts(events_control, total_control)
+    return {"covariance": 1 / events_control - 1 / total_control}
+
+
+@formula(
+    "shared-control-covariance-rd",
+    equation="cov = p (1 - p)/total_control, p = events_control/total_control",
+    source=GLESER_OLKIN,
+)
+def shared_control_covariance_rd(events_control: float, total_control: float) -> dict[str, float]:
+    """Covariance of two risk differences from one control group: the variance of its risk."""
+    _control_counts(events_control, total_control, inside=False)
+    p = events_control / total_control
+    return {"covariance": p * (1 - p) / total_control}
+
+
+@formula(
     "crossover",
     equation="SD_diff = √(s_1² + s_2² - 2 r s_1 s_2), SE = SD_diff/√n, "
     "SMD = MD/√((s_1² + s_2²)/2), "

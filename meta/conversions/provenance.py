@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Any, ParamSpec
 
 from meta.errors import InputError, UnknownName
+from meta.present import Presented
 
 P = ParamSpec("P")
 Outcome = Mapping[str, float] | tuple[Mapping[str, float], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(Presented):
     """Numbers derived from reported ones, with all that is needed to derive them again."""
 
     values: Mapping[str, float]  # by name; the first is what the formula is for
@@ -59,8 +60,13 @@ class Conversion:
             "notes": "; ".join(self.notes),
         }
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
+        """The same line."""
         return self.text()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain dict: that of ``row``."""
+        return [self.row()]
 
 
 FORMULAS: dict[str, Callable[..., Conversion]] = {}

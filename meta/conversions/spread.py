@@ -102,6 +102,86 @@ def pooled_sd_from_se(se: float, n_1: float, n_2: float) -> dict[str, float]:
     return {"sd": se / math.sqrt(1 / n_1 + 1 / n_2)}
 
 
+@formula(
+    "pooled-sd-from-ci",
+    equation="SE = (high - low) / (2 t(n_1 + n_2 - 2)), SD = SE / √(1/n_1 + 1/n_2)",
+    source=HANDBOOK,
+)
+def pooled_sd_from_ci(
+    low: float, high: float, n_1: float, n_2: float, *, level: float = 0.95
+) -> dict[str, float]:
+    """Standard deviation within groups from the interval of their mean difference: sd, se."""
+    at_least_two(n_1=n_1, n_2=n_2)
+    positive(width=high - low)
+    se = (high - low) / (2 * quantile(level, n_1 + n_2 - 2))
+    return {"sd": se / math.sqrt(1 / n_1 + 1 / n_2), "se": se}
+
+
+@formula(
+    "pooled-sd-from-t",
+    equation="SE = |difference / t|, SD = SE / √(1/n_1 + 1/n_2)",
+    source=HANDBOOK,
+)
+def pooled_sd_from_t(difference: float, t: float, n_1: float, n_2: float) -> dict[str, float]:
+    """Standard deviation within groups from their mean difference and its t: sd, se."""
+    at_least_two(n_1=n_1, n_2=n_2)
+    require(
+        t != 0 and difference != 0,
+        f"difference = {difference} and t = {t} give no standard deviation",
+        remedy="use a confidence interval or a standard error in its place",
+    )
+    se = abs(difference / t)
+    return {"sd": se / math.sqrt(1 / n_1 + 1 / n_2), "se": se}
+
+
+@formula(
+    "pooled-sd-from-p",
+    equation="|t| from p with n_1 + n_2 - 2 df, SE = |difference / t|, SD = SE / √(1/n_1 + 1/n_2)",
+    source=HANDBOOK,
+)
+def pooled_sd_from_p(difference: float, p: float, n_1: float, n_2: float) -> dict[str, float]:
+    """Standard deviation within groups from their mean difference and its two-sided p: sd, se, t.
+
+    For "p < 0.05" give 0.05, which makes the standard deviation too large rather than too small.
+    """
+    at_least_two(n_1=n_1, n_2=n_2)
+    p_between(p)
+    require(
+        p < 1 and difference != 0,
+        f"difference = {difference} and p = {p} give no standard deviation",
+        remedy="use a confidence interval or a standard error in its place",
+    )
+    t = upper_quantile(p / 2, n_1 + n_2 - 2)
+    se = abs(difference) / t
+    return {"sd": se / math.sqrt(1 / n_1 + 1 / n_2), "se": se, "t": t}
+
+
+@formula("sd-from-t", equation="SD = √n × |mean / t|", source=HANDBOOK)
+def sd_from_t(mean: float, t: float, n: float) -> dict[str, float]:
+    """Standard deviation of one group (of changes, of paired differences) from mean and t."""
+    at_least_two(n=n)
+    require(
+        t != 0 and mean != 0,
+        f"mean = {mean} and t = {t} give no standard deviation",
+        remedy="use a confidence interval or a standard error in its place",
+    )
+    return {"sd": math.sqrt(n) * abs(mean / t)}
+
+
+@formula("sd-from-p", equation="|t| from p with n - 1 df, SD = √n × |mean| / |t|", source=HANDBOOK)
+def sd_from_p(mean: float, p: float, n: float) -> dict[str, float]:
+    """Standard deviation of one group from its mean and two-sided p: sd, t."""
+    at_least_two(n=n)
+    p_between(p)
+    require(
+        p < 1 and mean != 0,
+        f"mean = {mean} and p = {p} give no standard deviation",
+        remedy="use a confidence interval or a standard error in its place",
+    )
+    t = upper_quantile(p / 2, n - 1)
+    return {"sd": math.sqrt(n) * abs(mean) / t, "t": t}
+
+
 def _enough(n: float) -> None:
     require(
         n >= LEAST,
