@@ -20,8 +20,8 @@ from matplotlib.text import Text
 from meta.errors import InputError, ToolkitError
 from meta.measures.registry import Measure
 from meta.plots.axis import limits_for, ticks_for
-from meta.plots.forest import Group, Row, describe, forest, save
-from meta.plots.funnel import funnel
+from meta.plots.forest_plot import Group, Row, describe, forest, save
+from meta.plots.funnel_plot import funnel
 from meta.plots.style import Picture, fit, styled, text_width
 from meta.pooling import pool
 from meta.results import Effects, show
@@ -220,7 +220,7 @@ def test_squares_have_areas_in_proportion_to_weights():
 def test_sensitivity_rows_are_hollow_and_published_rows_grey_diamonds():
     picture = forest(everything(), measure=SMD, columns=("n", "Exercise type"))
     squares = {a.get_gid(): a for a in picture.axes[0].lines if a.get_gid()}
-    assert squares["row-0-6-square"].get_markerfacecolor() == "white"
+    assert squares["row-0-3-square"].get_markerfacecolor() == "white"
     assert squares["row-0-0-square"].get_markerfacecolor() != "white"
     diamonds = gids(picture, "diamond")
     assert sorted(diamonds) == [
@@ -422,10 +422,10 @@ def test_wrong_input_is_explained():
         forest([Group("Empty", ())], measure=SMD)
     with pytest.raises(InputError, match="not a low and a high end"):
         forest([group(2)], measure=SMD, limits=(1, -1))
-    heads = tuple(f"Column number {i}" for i in range(9))
-    wide = Row("Alder 2004", 0.1, (0.0, 0.2), 1.0, ("123456789",) * 9)
+    heads = {f"D{i}": "" for i in range(30)}
+    wide = Row("Alder 2004", 0.1, (0.0, 0.2), 1.0, (), lights=("low",) * 30)
     with pytest.raises(InputError, match="89 mm cannot hold"):
-        forest([Group("", (wide,))], measure=SMD, columns=heads, width_mm=89)
+        forest([Group("", (wide,))], measure=SMD, columns=(), lights=heads, width_mm=89)
     result = group(3).result
     with pytest.raises(InputError, match="contours"):
         funnel(result, contours=(0.95, 0.9))

@@ -35,21 +35,24 @@ def label_points(
     names: Sequence[str],
     order: Sequence[int],
     *,
-    radius: float | Array = 2.2,
+    radius: float | Array | None = None,
     lines: Sequence[tuple[Array, Array]] = (),
+    boxes: Sequence[tuple[float, float, float, float]] = (),
 ) -> list[int]:
     """Write names beside their points, in the order given; those without room are left out.
 
     ``radius`` is of the points on the page; ``lines`` (points of each, on the plot, close together)
-    are not crossed by names. Gives the numbers of the points named.
+    are not crossed by names; nor are ``boxes`` (left, top, right, bottom, on the page), where other
+    words stand. Gives the numbers of the points named.
     """
     size = page.small
     places = page.at(x, y)
+    radius = 2.3 * page.size / 6 if radius is None else radius
     reach = np.broadcast_to(np.asarray(radius, float), (len(places),))
     taken = np.column_stack((places - reach[:, None], places + reach[:, None]))
     frame = (page.x0 + 1, page.top, page.page.size_points[0] - 1.5, page.bottom - 1)
     drawn = [np.tile(page.at(*line), 2) for line in lines]
-    taken = np.vstack((taken, *drawn))
+    taken = np.vstack((taken, *drawn, *np.array(boxes).reshape(-1, 4)))
     done: list[int] = []
     for i in order:
         text = fit(names[i], SHARE * (page.x1 - page.x0), size, lines=1)[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.lines import Line2D
 
 from meta.errors import UnknownName
-from meta.plots.style import INK, Picture
+from meta.plots.style import INK, Page
 
 # Judgement: its sign, the light's colour (darker with more risk), the colour of the sign, and the
 # words of the key. The names are those of RoB 2, ROBINS-I, and the first Cochrane tool.
@@ -37,7 +37,7 @@ def present(judgements: Iterable[str]) -> Sequence[str]:
     return [judgement for judgement in LIGHTS if judgement in found]
 
 
-def light(page: Picture, x: float, y: float, judgement: str, across: float, gid: str = "") -> None:
+def light(page: Page, x: float, y: float, judgement: str, across: float, gid: str = "") -> None:
     """Draw a light with its middle at (x, y), in points from the top left of the page."""
     if not judgement:
         return
@@ -47,7 +47,7 @@ def light(page: Picture, x: float, y: float, judgement: str, across: float, gid:
         Line2D(
             [x / width],
             [1 - y / height],
-            transform=page.transFigure,
+            transform=page.transSubfigure,
             marker="o",
             ms=across,
             mfc=colour,

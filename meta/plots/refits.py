@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from meta.errors import InputError
 from meta.influence import Refits
-from meta.plots.forest import forest
+from meta.plots.analyses import analysed
+from meta.plots.forest_plot import forest
 from meta.plots.groups import Group, Row
-from meta.plots.style import Picture
+from meta.plots.style import Page
 from meta.results import DASH, PooledEffect, show_p
 
 
@@ -24,7 +26,8 @@ def leave_one_out_forest(
     limits: tuple[float, float] | None = None,
     title: str | None = None,
     width_mm: float = 170,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw what is pooled without each study (or cluster), above the effect of all.
 
     Parameters
@@ -32,13 +35,14 @@ def leave_one_out_forest(
     refits : ``meta.influence.leave_one_out`` or ``leave_cluster_out``.
     result : the analysis of all studies by the same model; its estimate is the dotted line.
     order : as given, or from the lowest to the highest estimate.
-    left, right, limits, width_mm : as for ``meta.plots.forest.forest``.
+    left, right, limits, width_mm, ax : as for ``meta.plots.forest``.
 
     Raises
     ------
     InputError
         If a refit has as many studies as the result, or the intervals differ in level.
     """
+    _check(refits, result)
     if (refits.k >= result.effects.k).any():
         raise InputError(
             "these refits leave nothing out",
@@ -48,7 +52,7 @@ def leave_one_out_forest(
     if order == "estimate":
         sequence = [int(i) for i in np.argsort(refits.estimate, kind="stable")]
     group = _group(refits, result, sequence, "")
-    return _draw(group, result, "Left out", left, right, limits, title, width_mm)
+    return _draw(group, result, "Left out", left, right, limits, title, width_mm, ax)
 
 
 def cumulative_forest(
@@ -60,27 +64,38 @@ def cumulative_forest(
     limits: tuple[float, float] | None = None,
     title: str | None = None,
     width_mm: float = 170,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw the pooled effect as studies are added one by one, above the effect of all.
 
     Parameters
     ----------
     refits : ``meta.influence.cumulative``; its order is kept.
     result : the analysis of all studies by the same model.
-    left, right, limits, width_mm : as for ``meta.plots.forest.forest``.
+    left, right, limits, width_mm, ax : as for ``meta.plots.forest``.
 
     Raises
     ------
     InputError
         If the refits do not end with all studies, or the intervals differ in level.
     """
+    _check(refits, result)
     if len(refits.k) == 0 or int(refits.k[-1]) != result.effects.k or (np.diff(refits.k) < 1).any():
         raise InputError(
             "these refits do not add up to all studies",
             remedy="give cumulative(result.effects), or draw them with leave_one_out_forest",
         )
     group = _group(refits, result, list(range(len(refits.label))), "+ ")
-    return _draw(group, result, "Added", left, right, limits, title, width_mm)
+    return _draw(group, result, "Added", left, right, limits, title, width_mm, ax)
+
+
+def _check(refits: Refits, result: PooledEffect) -> None:
+    analysed(result, "this plot")
+    if not isinstance(refits, Refits):
+        raise InputError(
+            f"a {type(refits).__name__} is not a set of refits",
+            remedy="give meta.leave_one_out(effects) or meta.cumulative(effects)",
+        )
 
 
 def _group(refits: Refits, result: PooledEffect, order: list[int], sign: str) -> Group:
@@ -98,15 +113,19 @@ def _group(refits: Refits, result: PooledEffect, order: list[int], sign: str) ->
             columns=(
                 str(int(refits.k[i])),
                 DASH if refits.k[i] < 2 else f"{refits.i2[i]:.0%}",
-                show_p(float(refits.p[i])).removeprefix("p ").removeprefix("= "),
+                _p(float(refits.p[i])),
             ),
             role="refit",
         )
         for n, i in enumerate(order)
     )
-    p = show_p(result.p).removeprefix("p ").removeprefix("= ")
-    totals = (str(result.effects.k), f"{result.i2:.0%}", p)
+    totals = (str(result.effects.k), f"{result.i2:.0%}", _p(result.p))
     return Group("", rows, result, _methods(refits, result), totals)
+
+
+def _p(value: float) -> str:
+    """A p-value in a column headed p."""
+    return show_p(value).removeprefix("p ").removeprefix("= ").replace("< ", "<")
 
 
 def _methods(refits: Refits, result: PooledEffect) -> str:
@@ -127,7 +146,8 @@ def _draw(
     limits: tuple[float, float] | None,
     title: str | None,
     width_mm: float,
-) -> Picture:
+    ax: Axes | None,
+) -> Page:
     return forest(
         [group],
         measure=result.effects.measure,
@@ -138,4 +158,5 @@ def _draw(
         name_head=head,
         title=title,
         width_mm=width_mm,
+        ax=ax,
     )

@@ -20,15 +20,19 @@ from meta.plots.style import (
     POINTS_PER_MM,
     RULE,
     SOFT,
-    Picture,
+    Page,
     fit,
     font,
+    page_for,
+    room_of,
+    small_size,
     text_width,
     type_size,
 )
 
 MARGIN = 1.5  # points left free at either side
-# A study, where its weight is not shown by its area.
+LEAST_TALL = 6.0  # type sizes below which a plot shows nothing
+# A study, where its weight is not shown by its area; at 6 points of type, see ``sized``.
 POINT: dict[str, Any] = {"marker": "o", "ms": 4.2, "mfc": OURS, "mec": "white", "mew": 0.5}
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 Array = NDArray[np.float64]
@@ -49,7 +53,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a key: a specimen (properties of a line; a marker stands alone), its words."""
+    """An entry of a key: its words, after a specimen (properties of a line).
+
+    A marker stands alone unless the line is given a style (``ls``).
+    """
 
     text: str
     mark: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +66,7 @@ class Entry:
 class Sheet:
     """The page, the plot, and where the plot stands on the page (points from the top left)."""
 
-    page: Picture
+    page: Page
     plot: Axes
     size: float
     small: float
@@ -106,6 +113,8 @@ def sheet(
     above: float = 0.0,
     left: float | None = None,
     right: float = 0.0,
+    locked: bool = False,
+    ax: Axes | None = None,
 ) -> Sheet:
     """Lay out a page for one plot and draw all but its data.
 
@@ -117,9 +126,37 @@ def sheet(
     key, notes : explanations of marks, and small print, below the plot.
     above, right : points left free over the plot and beside it.
     left : points left free on its other side, in place of what the numbers of the axis need.
+    locked : the ratio of height to width is part of the picture.
+    ax : axes whose place the page takes; a plot with neither ``tall`` nor ``locked`` fills it.
     """
+    width_mm, room = room_of(ax, width_mm)
+    if room is not None and tall is None:
+        trial = sheet(
+            width_mm,
+            x,
+            y,
+            heading=heading,
+            alt=alt,
+            title=title,
+            ratio=ratio,
+            key=key,
+            notes=notes,
+            above=above,
+            left=left,
+            right=right,
+        )
+        wide, high = trial.x1 - trial.x0, trial.bottom - trial.top
+        tall = high + room - trial.page.size_points[1]
+        if locked:
+            tall = min(tall, high)
+            right += max(0.0, wide - tall / ratio)
+        if tall < LEAST_TALL * trial.size:
+            raise InputError(
+                f"axes of {room / POINTS_PER_MM:.0f} mm are too low for this plot",
+                remedy="make the figure higher, or leave ax out and save the plot by itself",
+            )
     size = type_size(width_mm)
-    small, large = size - 0.5, size + 1.5
+    small, large = small_size(size), size + 1.5
     width = width_mm * POINTS_PER_MM
     wide = width - 2 * MARGIN
     lines = fit(title, wide, large, "bold", lines=3) if title else []
@@ -155,7 +192,7 @@ def sheet(
     y_note = y_key + (rows[-1][0] + 1) * step if key else y_key
     height = y_note + len(fine) * LEADING * small + 0.2 * size
 
-    page = Picture(width, height, heading=title or heading, alt=alt)
+    page = page_for(ax, width, height, heading=title or heading, alt=alt)
     for i, line in enumerate(lines):
         page.write(MARGIN, MARGIN + (i + 0.5) * LEADING * large, line, size=large, weight="bold")
     plot = page.add_axes((left / width, 1 - axis / height, (x1 - left) / width, tall / height))
@@ -189,6 +226,11 @@ def sheet(
     return Sheet(page, plot, size, small, left, x1, top, axis)
 
 
+def sized(mark: Mapping[str, Any], size: float) -> dict[str, Any]:
+    """A mark that grows with the type, whose size it is given for 6 points."""
+    return {**mark, "ms": mark["ms"] * size / 6}
+
+
 def unbroken(text: str) -> str:
     """Keep the two sides of a sign on one line."""
     for sign in "=<>≥≤±":
@@ -214,7 +256,12 @@ def _lead(entry: Entry, size: float) -> float:
     """From the start of a specimen to the start of its words."""
     if not entry.mark:
         return 0.0
-    return 1.4 * size if "marker" in entry.mark else 2.6 * size
+    return 1.4 * size if _alone(entry) else 2.6 * size
+
+
+def _alone(entry: Entry) -> bool:
+    """Is the specimen a marker without a line?"""
+    return "marker" in entry.mark and entry.mark.get("ls", "none") == "none"
 
 
 def key_places(key: Sequence[Entry], width: float, size: float) -> list[tuple[int, float, str]]:
@@ -232,19 +279,20 @@ def key_places(key: Sequence[Entry], width: float, size: float) -> list[tuple[in
     return places
 
 
-def specimen(page: Picture, x: float, y: float, entry: Entry, size: float) -> None:
+def specimen(page: Page, x: float, y: float, entry: Entry, size: float) -> None:
     """A sample of a mark; x at its left, y at its middle, in points from the top left."""
     if not entry.mark:
         return
     width, height = page.size_points
-    marker = "marker" in entry.mark
-    places = [x + 0.55 * size] if marker else [x, x + 2.1 * size]
-    look = {"ls": "none", **entry.mark} if marker else dict(entry.mark)
+    alone, both = _alone(entry), "marker" in entry.mark
+    places = [x + 0.55 * size] if alone else [x, x + 1.05 * size, x + 2.1 * size]
+    look = {"ls": "none", **entry.mark} if alone else dict(entry.mark)
+    look |= {"markevery": [1]} if both and not alone else {}
     page.add_artist(
         Line2D(
             [place / width for place in places],
             [1 - y / height] * len(places),
-            transform=page.transFigure,
+            transform=page.transSubfigure,
             **look,
         )
     )

@@ -14,6 +14,7 @@ import contextlib
 import datetime as dt
 import html
 import io
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,16 +23,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.font_manager import FontProperties
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
-from meta.errors import ToolkitError
+from meta.errors import InputError, ToolkitError
 
 Weight = Literal["normal", "bold"]
 Kind = Literal["svg", "pdf", "png"]
@@ -79,8 +81,13 @@ def styled() -> Iterator[None]:
 
 
 def type_size(width_mm: float) -> float:
-    """Points of the running text: 6 in a journal's column (89 mm), 7.5 across its page (170)."""
-    return min(8.0, max(6.0, 6.0 + (width_mm - 89) / (170 - 89) * 1.5))
+    """Points of the running text: 6.4 in a journal's column (89 mm), 7.5 across its page (170)."""
+    return min(8.0, max(6.4, 6.4 + (width_mm - 89) / (170 - 89) * 1.1))
+
+
+def small_size(size: float) -> float:
+    """Points of the small print beside running text of this size; journals ask for 6 at least."""
+    return max(6.0, size - 0.9)
 
 
 @lru_cache(maxsize=64)
@@ -136,25 +143,28 @@ def _shortened(text: str, width: float, size: float, weight: Weight) -> str:
     return text[:end].rstrip(" ") + "…" + tail
 
 
-class Picture(Figure):
-    """A figure that knows what it shows in words.
+class Page(FigureBase):
+    """What a plot is set on: a picture of its own, or the place of axes in somebody's figure.
 
-    ``heading`` becomes the title and ``alt`` the description of the saved files; ``names`` maps the
-    gid of a text to the full words behind it, kept as its title in the SVG.
+    ``heading`` is its title and ``alt`` its description in words, kept by the saved files;
+    ``names`` maps the gid of a text to the full words behind it, the text's title in the SVG.
+    Points run from the top left; ``size_points`` is the width and the height.
     """
 
-    def __init__(self, width: float, height: float, *, heading: str, alt: str) -> None:
-        super().__init__(figsize=(width / 72, height / 72), dpi=SCREEN_DPI, facecolor="white")
-        FigureCanvasAgg(self)
-        self.heading = heading
-        self.alt = alt
-        self.names: dict[str, str] = {}
-        self.size_points = (width, height)
+    heading: str
+    alt: str
+    names: dict[str, str]
+    size_points: tuple[float, float]
+    transSubfigure: (
+        Any  # from shares of the page to the screen, as figures and parts of them have it
+    )
 
-    def draw(self, renderer: RendererBase) -> None:
-        """Draw in our style, whatever the settings of the moment, so that widths are as planned."""
-        with styled():
-            super().draw(renderer)
+    def about(self, size: tuple[float, float], heading: str, alt: str) -> None:
+        self.size_points, self.heading, self.alt, self.names = size, heading, alt, {}
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure that holds this page, as matplotlib does."""
+        raise NotImplementedError
 
     def write(
         self,
@@ -194,32 +204,106 @@ class Picture(Figure):
         """A line across the page, y in points from the top."""
         height = self.size_points[1]
         self.add_artist(
-            Line2D([0, 1], [1 - y / height] * 2, transform=self.transFigure, color=INK, lw=thick)
-        )
-
-    def box(self, x: float, y: float, side: float, colour: str) -> None:
-        """A specimen of a shade; x at its left, y at its middle, in points from the top left."""
-        width, height = self.size_points
-        self.add_artist(
-            Rectangle(
-                (x / width, 1 - (y + side / 2) / height),
-                side / width,
-                side / height,
-                transform=self.transFigure,
-                facecolor=colour,
-                edgecolor=REFERENCE,
-                linewidth=0.4,
-            )
+            Line2D([0, 1], [1 - y / height] * 2, transform=self.transSubfigure, color=INK, lw=thick)
         )
 
 
-def render(figure: Figure, *, dpi: float) -> bytes:
+class Picture(Page, Figure):
+    """A page that is a figure of its own, as high as its content."""
+
+    def __init__(self, width: float, height: float, *, heading: str, alt: str) -> None:
+        super().__init__(figsize=(width / 72, height / 72), dpi=SCREEN_DPI, facecolor="white")
+        FigureCanvasAgg(self)
+        self.about((width, height), heading, alt)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the picture as matplotlib does, in our style; ``save`` keeps its words as well."""
+        with styled():
+            Figure.savefig(self, fname, **options)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw in our style, whatever the settings of the moment, so that widths are as planned."""
+        with styled():
+            super().draw(renderer)
+
+
+class Inset(Page, SubFigure):
+    """A page in the place of axes: as wide as they are, from their top down."""
+
+    def __init__(self, ax: Axes, width: float, height: float, *, heading: str, alt: str) -> None:
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        box = ax.get_window_extent().transformed(figure.transFigure.inverted())
+        where = ax.get_subplotspec() or GridSpec(1, 1, figure=figure)[0]
+        super().__init__(figure, where)
+        foot = box.y1 - height / (72 * figure.get_figheight())
+        self.bbox_relative.p0 = (box.x0, foot)
+        self.bbox_relative.p1 = (box.x1, box.y1)
+        figure.subfigs += [self]
+        ax.set_axis_off()
+        self.about((width, height), heading, alt)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the whole figure that holds this page."""
+        figure = self.get_figure(root=True)
+        assert figure is not None
+        with styled():
+            figure.savefig(fname, **options)
+
+    def draw(self, renderer: RendererBase) -> None:
+        with styled():
+            super().draw(renderer)
+
+
+def room_of(ax: Axes | None, width_mm: float) -> tuple[float, float | None]:
+    """Width in mm, and height in points where axes set it."""
+    if ax is None:
+        if not (math.isfinite(width_mm) and width_mm > 0):
+            raise InputError(f"width_mm = {width_mm} is not a width", remedy="give 89, 120 or 170")
+        return width_mm, None
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("these axes belong to no figure")
+    engine = figure.get_layout_engine()
+    if engine is not None:  # settled once, so that the place stays where it is measured
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    box = ax.get_window_extent()
+    points = 72 / figure.dpi
+    return box.width * points / POINTS_PER_MM, box.height * points
+
+
+def page_for(ax: Axes | None, width: float, height: float, *, heading: str, alt: str) -> Page:
+    """A picture of its own, or a page in the place of axes that are high enough.
+
+    Raises
+    ------
+    InputError
+        If the axes are lower than the content.
+    """
+    if ax is None:
+        return Picture(width, height, heading=heading, alt=alt)
+    room = room_of(ax, 0)[1]
+    if room is not None and height > room + 0.5:
+        raise InputError(
+            f"this plot is {height / POINTS_PER_MM:.0f} mm high, the axes are "
+            f"{room / POINTS_PER_MM:.0f} mm",
+            remedy="make the figure higher, or leave ax out and save the plot by itself",
+        )
+    return Inset(ax, width, height, heading=heading, alt=alt)
+
+
+def render(figure: Figure | Page, *, dpi: float) -> bytes:
     """The picture as PNG bytes."""
     return _bytes(figure, "png", dpi=dpi, metadata={"Software": SOFTWARE})
 
 
 def save(
-    figure: Figure, stem: Path, *, date: dt.date, kinds: Sequence[Kind] = ("svg", "pdf", "png")
+    figure: Figure | Page,
+    stem: Path,
+    *,
+    date: dt.date,
+    kinds: Sequence[Kind] = ("svg", "pdf", "png"),
 ) -> tuple[Path, ...]:
     """Write ``stem`` as SVG, PDF and PNG (300 dpi), each whole or not at all.
 
@@ -230,7 +314,7 @@ def save(
     ToolkitError
         If a file cannot be written.
     """
-    heading, alt = getattr(figure, "heading", ""), getattr(figure, "alt", "")
+    heading, alt, names = _words_of(figure)
     made = dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
     options: dict[Kind, dict[str, Any]] = {
         "svg": {"metadata": {"Date": date.isoformat(), "Creator": SOFTWARE}},
@@ -249,7 +333,6 @@ def save(
     }
     contents = {kind: _bytes(figure, kind, **options[kind]) for kind in kinds}
     if "svg" in contents:
-        names = getattr(figure, "names", {})
         svg = _with_words(contents["svg"].decode(), stem.name, heading, alt, names)
         contents["svg"] = svg.encode()
     paths = []
@@ -259,7 +342,18 @@ def save(
     return tuple(paths)
 
 
-def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:
+def _words_of(figure: Figure | Page) -> tuple[str, str, dict[str, str]]:
+    """Heading, description and full names of a picture, or of all pages on a figure."""
+    if isinstance(figure, Inset):
+        figure = figure.get_figure(root=True) or figure
+    pages = (
+        [figure] if isinstance(figure, Page) else [p for p in figure.subfigs if isinstance(p, Page)]
+    )
+    names = {gid: words for page in pages for gid, words in page.names.items()}
+    return ". ".join(p.heading for p in pages), " ".join(p.alt for p in pages), names
+
+
+def _bytes(figure: Figure | Page, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind, **options)

@@ -7,25 +7,26 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meta.bias import SmallSampleWarning, excess_significance, trim_and_fill
 from meta.direction import sign_test
 from meta.influence import cumulative, influence, leave_one_out
 from meta.measures import effects, given
-from meta.plots.albatross import albatross
-from meta.plots.baujat import baujat
-from meta.plots.bubble import bubble
-from meta.plots.directions import Direction, StudyDirections, directions
-from meta.plots.forest import Group, forest
-from meta.plots.funnel import funnel
-from meta.plots.gosh import gosh
-from meta.plots.influence import influence_panel
-from meta.plots.labbe import labbe
-from meta.plots.orchard import orchard
-from meta.plots.radial import radial
+from meta.plots.albatross_plot import albatross
+from meta.plots.baujat_plot import baujat
+from meta.plots.bubble_plot import bubble
+from meta.plots.direction_plot import Direction, StudyDirections, directions
+from meta.plots.forest_plot import Group, forest
+from meta.plots.funnel_plot import funnel
+from meta.plots.gosh_plot import gosh
+from meta.plots.influence_plot import influence_panel
+from meta.plots.labbe_plot import labbe
+from meta.plots.orchard_plot import orchard
+from meta.plots.radial_plot import radial
 from meta.plots.refits import cumulative_forest, leave_one_out_forest
-from meta.plots.style import Picture
+from meta.plots.style import Page
 from meta.pooling import pool
 from meta.regression import RegressionResult, regress
 from meta.results import Effects, PooledEffect
@@ -122,10 +123,10 @@ def lit(k: int = 6) -> list[Group]:
     return [dataclasses.replace(plain, rows=rows)]
 
 
-def quiet(draw: Callable[[float], Picture]) -> Callable[[float], Picture]:
+def quiet(draw: Callable[[float], Page]) -> Callable[[float], Page]:
     """The same picture without the statistics' warnings of few studies."""
 
-    def drawn(width_mm: float = 89) -> Picture:
+    def drawn(width_mm: float = 89) -> Page:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SmallSampleWarning)
             return draw(width_mm)
@@ -133,12 +134,12 @@ def quiet(draw: Callable[[float], Picture]) -> Callable[[float], Picture]:
     return drawn
 
 
-def _funnel_sunset(width_mm: float) -> Picture:
+def _funnel_sunset(width_mm: float) -> Page:
     result = pool(studies(12))
     return funnel(result, power=excess_significance(result.effects), width_mm=width_mm)
 
 
-def _funnel_filled(width_mm: float) -> Picture:
+def _funnel_filled(width_mm: float) -> Page:
     found = studies(10)
     yi = found.yi + 3 * (np.sqrt(found.vi) - 0.1)  # small studies have the larger effects
     found = dataclasses.replace(found, yi=yi)
@@ -147,17 +148,17 @@ def _funnel_filled(width_mm: float) -> Picture:
     return funnel(filled.observed, fill=filled, width_mm=width_mm)
 
 
-def _baujat(width_mm: float) -> Picture:
+def _baujat(width_mm: float) -> Page:
     found = studies(12, outlier=True)
     return baujat(pool(found), leave_one_out(found), width_mm=width_mm)
 
 
-def _labbe(width_mm: float) -> Picture:
+def _labbe(width_mm: float) -> Page:
     result, one, two = two_arms()
     return labbe(result, one, two, arm_1="vaccinated", arm_2="control", width_mm=width_mm)
 
 
-def _gosh(width_mm: float) -> Picture:
+def _gosh(width_mm: float) -> Page:
     result, mean, i2, member = subsets()
     return gosh(
         mean,
@@ -170,42 +171,89 @@ def _gosh(width_mm: float) -> Picture:
     )
 
 
-def _influence(width_mm: float) -> Picture:
+def _influence(width_mm: float) -> Page:
     found = studies(9, outlier=True)
     return influence_panel(influence(found), result=pool(found), width_mm=width_mm)
 
 
-def _orchard(width_mm: float) -> Picture:
+def _orchard(width_mm: float) -> Page:
     found = studies(24)
     split = subgroups(found, ["aerobic", "resistance", "both in turn"] * 8)
     shown = dict(zip(split.names, split.pooled, strict=True))
     return orchard({**shown, "All studies": split.overall}, width_mm=width_mm)
 
 
-def _albatross(width_mm: float) -> Picture:
+def _albatross(width_mm: float) -> Page:
     p, n, up = albatross_data()
     return albatross(p, n, up, study=names(15), left="lower", right="higher", width_mm=width_mm)
 
 
-def _directions(width_mm: float) -> Picture:
+def _directions(width_mm: float) -> Page:
     tests = [sign_test(6, 1), None, sign_test(3, 2)]
     heads = ("Memory", "Executive function", "BDNF")
     return directions(voted(), heads, tests=tests, width_mm=width_mm)
 
 
-def _leave_one_out(width_mm: float) -> Picture:
+def _leave_one_out(width_mm: float) -> Page:
     found = studies(7, outlier=True)
     refits = leave_one_out(found)
     return leave_one_out_forest(refits, pool(found), order="estimate", width_mm=width_mm)
 
 
-def _cumulative(width_mm: float) -> Picture:
+def _cumulative(width_mm: float) -> Page:
     found = studies(7)
     refits = cumulative(found, [2010, 2004, 2018, 2013, 2020, 2001, 2015])
     return cumulative_forest(refits, pool(found), left="lower", right="higher", width_mm=width_mm)
 
 
-MORE: dict[str, Callable[..., Picture]] = {
+def _forest_subgroups(width_mm: float) -> Page:
+    found = studies(5, seed=6)
+    kind = ["aerobic", "aerobic", "resistance", "resistance", "one alone"]
+    return forest(
+        subgroups(found, kind),
+        columns={"n": [24, 61, 130, 48, 33]},
+        totals=["n"],
+        left="favours control",
+        right="favours training",
+        width_mm=width_mm,
+    )
+
+
+def _forest_models(width_mm: float) -> Page:
+    """Counts of both arms, zero cells among them, and two models of them."""
+    one, two, people = [0, 12, 31, 0, 55], [9, 20, 33, 0, 90], [60, 140, 210, 90, 400]
+    found = effects(
+        "RR", events_1=one, total_1=people, events_2=two, total_2=people, study=names(5)
+    )
+    return forest(
+        [pool(found), pool(found, model="common")],
+        columns={
+            "Drug": [f"{a}/{n}" for a, n in zip(one, people, strict=True)],
+            "Control": [f"{a}/{n}" for a, n in zip(two, people, strict=True)],
+        },
+        order="weight",
+        width_mm=width_mm,
+    )
+
+
+def _forest_proportions(width_mm: float) -> Page:
+    found = effects(
+        "PLO", events=[3, 40, 12, 7, 150], total=[90, 310, 44, 130, 900], study=names(5)
+    )
+    return forest(pool(found, level=0.9), width_mm=width_mm)
+
+
+def panels() -> Figure:
+    """Two plots in the places of axes of one figure, which is not ours."""
+    figure = Figure(figsize=(7.2, 2.8))
+    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0, "right": 1, "bottom": 0, "top": 1})
+    result = pool(studies(12, outlier=True))
+    funnel(result, contours=(0.95,), title="A", ax=left)
+    radial(result, title="B", names=False, ax=right)
+    return figure
+
+
+MORE: dict[str, Callable[..., Page]] = {
     "funnel_sunset": quiet(_funnel_sunset),
     "funnel_filled": quiet(_funnel_filled),
     "radial": lambda width_mm=89: radial(
@@ -227,4 +275,7 @@ MORE: dict[str, Callable[..., Picture]] = {
     ),
     "leave_one_out": quiet(_leave_one_out),
     "cumulative": quiet(_cumulative),
+    "forest_subgroups": quiet(_forest_subgroups),
+    "forest_models": quiet(_forest_models),
+    "forest_proportions": quiet(_forest_proportions),
 }

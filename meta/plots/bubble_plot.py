@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 from meta.errors import InputError, UnknownName
 from meta.plots.axis import limits_for, plain_ticks, ticks_for
-from meta.plots.groups import axis_name
+from meta.plots.groups import SCALES, axis_name
 from meta.plots.labels import label_points
 from meta.plots.sheet import Entry, Scale, Sheet, sheet
-from meta.plots.style import INK, OURS, REFERENCE, RULE, Picture, styled, type_size
+from meta.plots.style import INK, OURS, REFERENCE, RULE, Page, room_of, styled, type_size
 from meta.regression import RegressionResult, predict
 from meta.results import show, show_p
 
@@ -61,7 +63,8 @@ def bubble(
     x_label: str | None = None,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw effects against a numeric moderator, circles with areas as weights.
 
     Parameters
@@ -75,6 +78,7 @@ def bubble(
     interval, prediction : what goes with the line; with ``by`` no prediction interval is drawn.
     names : how many studies to name, from the farthest off the line.
     limits : ends of the axis of effects on the analysis scale.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -87,6 +91,10 @@ def bubble(
     ----------
     Thompson, Higgins (2002), Stat Med 21:1559-1573.
     """
+    if not isinstance(result, RegressionResult):
+        raise InputError(
+            f"a {type(result).__name__} has no line to draw", remedy="give regress(effects, ...)"
+        )
     design, effects = result.design, result.effects
     if moderator not in design.terms or moderator == "intercept":
         raise UnknownName("moderator", moderator, [t for t in design.terms if t != "intercept"])
@@ -111,6 +119,7 @@ def bubble(
     )
     span = 0.05 * (float(grid[-1]) - float(grid[0]))
     across = (float(grid[0]) - span, float(grid[-1]) + span)
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         page = sheet(
             width_mm,
@@ -125,6 +134,7 @@ def bubble(
             title=title,
             key=_key(lines, interval, prediction and not by, result.level, type_size(width_mm)),
             notes=_notes(result, moderator, by),
+            ax=ax,
         )
         if ends[0] < measure.null < ends[1]:
             page.plot.axhline(measure.null, color=REFERENCE, lw=RULE, zorder=1)
@@ -135,6 +145,8 @@ def bubble(
         off = np.abs(result.residuals) / np.sqrt(effects.vi + result.tau2)
         order = [int(i) for i in np.argsort(-off, kind="stable")[:names]]
         drawn = [(line.grid, line.estimate) for line in lines]
+        if ends[0] < measure.null < ends[1]:
+            drawn.append((grid, np.full(len(grid), measure.null)))
         if prediction and not by:
             drawn += [(grid, end) for end in lines[0].prediction.T]
         label_points(page, x, effects.yi, effects.study, order, radius=radius, lines=drawn)
@@ -262,7 +274,19 @@ def _key(
 ) -> list[Entry]:
     key = []
     if len(lines) > 1:
-        return [Entry(line.name, {"ms": 0.8 * size, **_mark(line.style)}) for line in lines]
+        return [
+            Entry(
+                line.name,
+                {
+                    "ms": 0.8 * size,
+                    "color": line.style["colour"],
+                    "lw": 1.3,
+                    "ls": line.style["ls"],
+                    **_mark(line.style),
+                },
+            )
+            for line in lines
+        ]
     if interval:
         shaded = to_rgba(OURS, 0.16)
         key.append(Entry(f"{level:.0%} CI", {"marker": "s", "ms": size, "mfc": shaded, "mew": 0}))
@@ -273,18 +297,33 @@ def _key(
 
 def _notes(result: RegressionResult, moderator: str, by: str | None) -> list[str]:
     i = result.design.terms[moderator][0]
-    low, high = result.ci[i]
     notes = ["Area: weight in the analysis."]
     if by is None:
+        slope, low, high = (float(v) for v in (result.beta[i], *result.ci[i]))
+        scale, words = result.effects.measure.scale, "Slope"
+        if scale == "log":
+            slope, low, high = math.exp(slope), math.exp(low), math.exp(high)
+            words = "Ratio per unit"
+        elif scale != "identity":
+            words = f"Slope ({SCALES.get(scale, scale)})"
+        digits = 3 if scale == "log" else _decimals(high - low)
+        ends = f"{show(low, digits)}\u00a0to\u00a0{show(high, digits)}"
         notes[0] = (
-            f"Slope {show(float(result.beta[i]), 3)} ({result.level:.0%} CI {show(float(low), 3)} "
-            f"to {show(float(high), 3)}), {show_p(float(result.p[i]))}. {notes[0]}"
+            f"{words} {show(slope, digits)} ({result.level:.0%} CI {ends}), "
+            f"{show_p(float(result.p[i]))}. {notes[0]}"
         )
     others = [t for t in result.design.terms if t not in ("intercept", moderator, by)]
     held = [t for t in others if ":" not in t]
     if held:
         notes.append(f"Held at their means: {', '.join(held)}.")
     return notes
+
+
+def _decimals(width: float) -> int:
+    """So many that an interval of this width has two figures or more."""
+    if not (math.isfinite(width) and width > 0):
+        return 3
+    return min(8, max(2, 1 - math.floor(math.log10(width))))
 
 
 def _alt(result: RegressionResult, moderator: str, x: Array, lines: list[_Line]) -> str:

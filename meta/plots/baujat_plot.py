@@ -5,24 +5,28 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from meta.errors import InputError
-from meta.influence import Refits
+from meta.influence import Refits, leave_one_out
+from meta.plots.analyses import analysed
 from meta.plots.axis import plain_ticks
 from meta.plots.labels import label_points
-from meta.plots.sheet import POINT, Scale, sheet
-from meta.plots.style import Picture, styled
+from meta.plots.sheet import POINT, Scale, sheet, sized
+from meta.plots.style import Page, room_of, styled
 from meta.results import PooledEffect, show
+from meta.tau2 import DEFAULT_TAU2
 
 
 def baujat(
     result: PooledEffect,
-    without: Refits,
+    without: Refits | None = None,
     *,
     names: int | None = None,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw each study's share in the heterogeneity against its influence on the result.
 
     Across: its squared Pearson residual, (y - estimate)^2 / (v + tau2), which is its part of Q
@@ -32,8 +36,10 @@ def baujat(
     Parameters
     ----------
     result : the analysis.
-    without : ``meta.influence.leave_one_out`` of the same effects by the same model.
+    without : ``meta.leave_one_out`` of the same effects by the same model; made here where it is
+        not given.
     names : how many studies to name, from the farthest out; by default all that have room.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -44,7 +50,10 @@ def baujat(
     ----------
     Baujat et al. (2002), Stat Med 21:2641-2652.
     """
-    effects = result.effects
+    effects = analysed(result, "a Baujat plot").effects
+    if without is None:
+        method = result.tau2_method or DEFAULT_TAU2
+        without = leave_one_out(effects, model=result.model, tau2=method)
     if without.label != effects.study:
         raise InputError(
             "the refits do not leave out the studies of this result",
@@ -56,6 +65,8 @@ def baujat(
         raise InputError("a study's residual or influence is undefined", remedy="pool more studies")
     what = "overall Q" if result.model == "common" else "heterogeneity"
     ends = tuple(1.07 * float(v.max()) if v.max() > 1e-9 else 1.0 for v in (x, y))
+    width_mm, _ = room_of(ax, width_mm)
+    notes = ["No study departs from the pooled effect."] if x.max() <= 1e-9 else []
     with styled():
         page = sheet(
             width_mm,
@@ -75,8 +86,12 @@ def baujat(
             + ".",
             title=title,
             ratio=0.72,
+            notes=notes,
+            ax=ax,
         )
-        page.plot.plot(x, y, ls="none", clip_on=False, zorder=3, gid="studies", **POINT)
+        page.plot.plot(
+            x, y, ls="none", clip_on=False, zorder=3, gid="studies", **sized(POINT, page.size)
+        )
         far = np.hypot(x / ends[0], y / ends[1])
         order = [int(i) for i in np.argsort(-far, kind="stable")]
         label_points(page, x, y, effects.study, order[:names])

@@ -15,26 +15,37 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
-from meta.bias import ExcessSignificance, TrimFill
+from meta.adjusted import TrimFill
 from meta.errors import InputError
+from meta.excess import ExcessSignificance
+from meta.plots.analyses import analysed
 from meta.plots.axis import Tick, plain_ticks, ticks_for
 from meta.plots.groups import axis_name
-from meta.plots.sheet import POINT, Entry, Scale, Sheet, set_ticks, shade, sheet
+from meta.plots.sheet import POINT, Entry, Scale, Sheet, set_ticks, shade, sheet, sized
 from meta.plots.style import (
     INK,
     OURS,
     REFERENCE,
     RULE,
-    Picture,
+    Page,
     font,
+    room_of,
     styled,
     text_width,
     type_size,
 )
+from meta.power import StudyPower
 from meta.results import PooledEffect, show, show_p
 
+Power = ExcessSignificance | StudyPower
 FEW = 10  # studies below which asymmetry cannot be told from chance; Sterne et al. (2011), BMJ 343
-_GREYS = ("#D9D9D9", "#E8E8E8", "#F4F4F4", "#FAFAFA")
+_GREYS: dict[int, tuple[str, ...]] = {  # by the number of contours, darkest next to the white
+    0: (),
+    1: ("#E4E4E4",),
+    2: ("#CDCDCD", "#EFEFEF"),
+    3: ("#C2C2C2", "#DADADA", "#EFEFEF"),
+    4: ("#B8B8B8", "#CCCCCC", "#DEDEDE", "#EFEFEF"),
+}
 POWERS = (0.2, 0.4, 0.6, 0.8)  # edges of the bands; 80% is what trials are usually planned for
 _SUNSET = ("#F0B892", "#F5CBAE", "#F9DDC9", "#FCEEE4", "#FFFFFF")  # darker with less power
 _EDGE = "#595959"  # of significance, on a coloured ground
@@ -47,12 +58,13 @@ def funnel(
     result: PooledEffect,
     *,
     contours: Sequence[float] = (0.9, 0.95, 0.99),
-    power: ExcessSignificance | None = None,
+    power: Power | None = None,
     fill: TrimFill | None = None,
     x_label: str | None = None,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw a funnel plot with contours of statistical significance around no effect.
 
     Parameters
@@ -61,12 +73,14 @@ def funnel(
     contours : confidence levels, 0 to 1, ascending. Where studies are missing in the white or
         palest areas only, unpublished non-significant results are a likely reason; where also
         elsewhere, something else is. None are drawn for a measure without a value of no effect.
-    power : shade by each study's power to find the effect assumed there, in place of the contours
+    power : shade by each study's power to find the effect assumed in ``meta.power_of_studies`` or
+        ``meta.excess_significance`` (which adds its test below), in place of the contours
         (sunset funnel).
-    fill : the studies filled in by ``meta.bias.trim_and_fill`` of the same effects, hollow; the
+    fill : the studies filled in by ``meta.trim_and_fill`` of the same effects, hollow; the
         funnel then stands around the effect with them.
     x_label : name of the axis; the measure's own by default.
     width_mm : 89 for one column of a journal.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -86,7 +100,7 @@ def funnel(
         raise InputError(
             f"contours {levels} cannot be drawn", remedy="give up to four levels, 0 to 1, ascending"
         )
-    effects = result.effects
+    effects = analysed(result, "a funnel plot").effects
     errors = np.sqrt(effects.vi)
     if not (effects.k and np.all(np.isfinite(errors)) and errors.max() > 0):
         raise InputError("a funnel needs studies with positive, finite variances")
@@ -95,10 +109,16 @@ def funnel(
     null = effects.measure.null
     levels = levels if math.isfinite(null) else ()
     if power:
-        if not (math.isfinite(null) and math.isfinite(power.theta) and power.theta != null):
+        if not (math.isfinite(null) and math.isfinite(_theta(power)) and _theta(power) != null):
             raise InputError("power needs an effect that differs from a value of no effect")
+        if len(power.power) != effects.k or getattr(power, "side", "two-sided") != "two-sided":
+            raise InputError(
+                "this power is of other studies or of a one-sided test",
+                remedy="give power_of_studies(result.effects)",
+            )
         levels = (1 - power.alpha,)
 
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         size = type_size(width_mm)
         shown = fill.filled if fill else result
@@ -125,14 +145,19 @@ def funnel(
             key=_key(levels, power, fill, size),
             notes=words,
             right=7 + 1.6 * size + text_width("80%", size) if power else 0.0,
+            ax=ax,
         )
         if power:
             _sunset(page, null, power, most)
             _edges(page.plot, null, levels[0], most, limits)
         else:
             _contours(page.plot, null, levels, most, limits)
-        _funnel(page.plot, result, fill, most)
+        _funnel(page.plot, result, fill, most, size)
         return page.page
+
+
+def _theta(power: Power) -> float:
+    return power.theta if isinstance(power, ExcessSignificance) else power.effect
 
 
 def _p(level: float) -> str:
@@ -140,13 +165,13 @@ def _p(level: float) -> str:
 
 
 def _key(
-    levels: Sequence[float], power: ExcessSignificance | None, fill: TrimFill | None, size: float
+    levels: Sequence[float], power: Power | None, fill: TrimFill | None, size: float
 ) -> list[Entry]:
     key = []
     if fill:
-        key.append(Entry("study", POINT))
+        key.append(Entry("study", sized(POINT, size)))
         if fill.k0:
-            key.append(Entry("filled in", _HOLLOW))
+            key.append(Entry("filled in", sized(_HOLLOW, size)))
     if power:
         shown = ("", *(f"{p:.0%}" for p in POWERS))
         key += [Entry(f"power < {shown[1]}", shade(_SUNSET[0], size))]
@@ -159,10 +184,10 @@ def _key(
     elif levels:
         key += [Entry(f"p ≥ {_p(levels[0])}", shade("white", size))]
         key += [
-            Entry(f"{_p(high)} ≤ p < {_p(low)}", shade(_GREYS[i], size))
+            Entry(f"{_p(high)} ≤ p < {_p(low)}", shade(_GREYS[len(levels)][i], size))
             for i, (low, high) in enumerate(itertools.pairwise(levels))
         ]
-        key.append(Entry(f"p < {_p(levels[-1])}", shade(_GREYS[len(levels) - 1], size)))
+        key.append(Entry(f"p < {_p(levels[-1])}", shade(_GREYS[len(levels)][-1], size)))
     return key
 
 
@@ -172,9 +197,10 @@ def _contours(
     """Areas of significance, the outermost first; the innermost stays white."""
     if not levels:
         return
-    plot.set_facecolor(_GREYS[len(levels) - 1])
+    greys = _GREYS[len(levels)]
+    plot.set_facecolor(greys[-1])
     inner: list[tuple[float, str]] = [
-        (level, "white" if i == 0 else _GREYS[i - 1]) for i, level in enumerate(levels)
+        (level, "white" if i == 0 else greys[i - 1]) for i, level in enumerate(levels)
     ]
     for level, colour in reversed(inner):
         edge = float(norm.ppf(0.5 + level / 2)) * most
@@ -191,14 +217,14 @@ def _edges(plot: Axes, null: float, level: float, most: float, limits: tuple[flo
     plot.set_xlim(*limits)
 
 
-def _sunset(page: Sheet, null: float, power: ExcessSignificance, most: float) -> None:
+def _sunset(page: Sheet, null: float, power: Power, most: float) -> None:
     """Bands of power, which falls as the standard error grows, and its axis on the right."""
     plot, size = page.plot, page.size
     crit = float(norm.ppf(1 - power.alpha / 2))
     shift = np.linspace(0, crit + 8, 4001)  # effect in standard errors
     reached = norm.cdf(shift - crit) + norm.cdf(-shift - crit)
     wanted = [p for p in POWERS if p > power.alpha]
-    edges = abs(power.theta - null) / np.interp(wanted, reached, shift)  # falling
+    edges = abs(_theta(power) - null) / np.interp(wanted, reached, shift)  # falling
     last, ticks = most, []
     colours = _SUNSET[len(POWERS) - len(wanted) :]
     for p, edge, colour in zip(wanted, edges, colours, strict=False):
@@ -231,7 +257,9 @@ def _sunset(page: Sheet, null: float, power: ExcessSignificance, most: float) ->
     )
 
 
-def _funnel(plot: Axes, result: PooledEffect, fill: TrimFill | None, most: float) -> None:
+def _funnel(
+    plot: Axes, result: PooledEffect, fill: TrimFill | None, most: float, size: float
+) -> None:
     """The pooled effect, where 95% of studies would lie without heterogeneity, and the studies."""
     middle, spread = result.estimate, float(norm.ppf(0.975)) * most
     plot.plot([middle, middle], [0, most], zorder=2, gid="estimate", **_DOTTED)
@@ -248,7 +276,7 @@ def _funnel(plot: Axes, result: PooledEffect, fill: TrimFill | None, most: float
         clip_on=False,
         gid="studies",
         zorder=3,
-        **POINT,
+        **sized(POINT, size),
     )
     if fill and fill.k0:
         added = fill.filled.effects
@@ -259,13 +287,11 @@ def _funnel(plot: Axes, result: PooledEffect, fill: TrimFill | None, most: float
             clip_on=False,
             gid="filled",
             zorder=3,
-            **_HOLLOW,
+            **sized(_HOLLOW, size),
         )
 
 
-def _small_print(
-    result: PooledEffect, power: ExcessSignificance | None, fill: TrimFill | None
-) -> list[str]:
+def _small_print(result: PooledEffect, power: Power | None, fill: TrimFill | None) -> list[str]:
     natural = result.effects.measure.natural
     if fill:
         count = f"{fill.k0} {'study' if fill.k0 == 1 else 'studies'}"
@@ -278,11 +304,12 @@ def _small_print(
     else:
         texts = ["Dotted: pooled effect. Dashed: 95% of studies if all shared it."]
     if power:
-        texts.append(
-            f"Power to find {show(natural(power.theta))} at p < {power.alpha:.3g}: median "
-            f"{np.median(power.power):.0%}. Significant studies: {power.observed}, expected "
-            f"{show(power.expected, 1)} ({show_p(power.chi2_p)})."
-        )
+        text = f"Power to find {show(natural(_theta(power)))} at p < {power.alpha:.3g}: median "
+        text += f"{np.median(power.power):.0%}."
+        if isinstance(power, ExcessSignificance):
+            text += f" Significant studies: {power.observed}, expected {show(power.expected, 1)} "
+            text += f"({show_p(power.chi2_p)})."
+        texts.append(text)
     if result.effects.k < FEW:
         texts.append(
             f"Fewer than {FEW} studies (k = {result.effects.k}): "
@@ -294,7 +321,7 @@ def _small_print(
 def _alt(
     result: PooledEffect,
     levels: Sequence[float],
-    power: ExcessSignificance | None,
+    power: Power | None,
     fill: TrimFill | None,
     words: list[str],
 ) -> str:

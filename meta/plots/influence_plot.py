@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from meta.errors import InputError, UnknownName
 from meta.influence import Influence
-from meta.plots.axis import Tick, plain_ticks
-from meta.plots.sheet import MARGIN, Entry, set_ticks, specimen
+from meta.plots.axis import plain_ticks
+from meta.plots.sheet import MARGIN, Entry, set_ticks, sized, specimen
 from meta.plots.style import (
     INK,
     LEADING,
@@ -24,8 +25,11 @@ from meta.plots.style import (
     REFERENCE,
     RULE,
     SOFT,
-    Picture,
+    Page,
     fit,
+    page_for,
+    room_of,
+    small_size,
     styled,
     text_width,
     type_size,
@@ -62,7 +66,8 @@ def influence_panel(
     panels: Sequence[str] = PANELS,
     title: str | None = None,
     width_mm: float = 170,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw the case diagnostics of ``meta.influence.influence``.
 
     Parameters
@@ -70,6 +75,7 @@ def influence_panel(
     diagnostics : one entry per study; those marked influential are diamonds with a bold name.
     result : the analysis of all studies, whose tau2 and Q the deleted ones are drawn from.
     panels : which diagnostics, in this order; columns that have no room go to a further bank.
+    ax : axes whose place the plot takes, with their width; they must be high enough.
 
     Raises
     ------
@@ -80,14 +86,20 @@ def influence_panel(
     ----------
     Viechtbauer, Cheung (2010), Res Synth Methods 1:112-125 (diagnostics and bounds).
     """
+    if not isinstance(diagnostics, Influence):
+        raise InputError(
+            f"a {type(diagnostics).__name__} has no case diagnostics",
+            remedy="give meta.influence(effects)",
+        )
     if not diagnostics.study or not panels:
         raise InputError("there is nothing to draw", remedy="give studies and panels")
     for name in panels:
         if name not in PANELS:
             raise UnknownName("diagnostic", name, PANELS)
+    width_mm, _ = room_of(ax, width_mm)
     chosen = [_panel(diagnostics, name, result) for name in panels]
     with styled():
-        return _Drawing(diagnostics, chosen, width_mm).draw(title)
+        return _Drawing(diagnostics, chosen, width_mm, ax).draw(title)
 
 
 def _panel(found: Influence, name: str, result: PooledEffect | None) -> Panel:
@@ -127,10 +139,13 @@ def _bounds(panel: Panel) -> list[float]:
 class _Drawing:
     """Banks of panels one below the other, each with the names of the studies at its left."""
 
-    def __init__(self, found: Influence, panels: list[Panel], width_mm: float) -> None:
+    def __init__(
+        self, found: Influence, panels: list[Panel], width_mm: float, ax: Axes | None
+    ) -> None:
+        self.ax = ax
         self.found, self.size = found, type_size(width_mm)
         size = self.size
-        self.small = size - 0.5
+        self.small = small_size(size)
         self.width = width_mm * POINTS_PER_MM
         self.pitch = size * (1.35 if len(found.study) > 40 else 1.6)
         room = 0.3 * self.width if width_mm < 120 else 0.22 * self.width
@@ -145,7 +160,7 @@ class _Drawing:
             self.width - MARGIN - 0.4 * self.gap - self.x0 - (each - 1) * self.gap
         ) / each
 
-    def draw(self, title: str | None) -> Picture:
+    def draw(self, title: str | None) -> Page:
         size, small = self.size, self.small
         large = size + 1.5
         lines = fit(title, self.width - 2 * MARGIN, large, "bold", lines=3) if title else []
@@ -160,8 +175,12 @@ class _Drawing:
         y_key = top + len(self.banks) * bank + 0.4 * size
         y_note = y_key + (1.3 * LEADING * size if marked else 0)
         height = y_note + (len(fine) - 0.4) * LEADING * small + 0.3 * size
-        page = Picture(
-            self.width, height, heading=title or "Influence of single studies", alt=self._alt()
+        page = page_for(
+            self.ax,
+            self.width,
+            height,
+            heading=title or "Influence of single studies",
+            alt=self._alt(),
         )
         for i, line in enumerate(lines):
             y = MARGIN + (i + 0.5) * LEADING * large
@@ -169,7 +188,7 @@ class _Drawing:
         for i, panels in enumerate(self.banks):
             self._bank(page, panels, top + i * bank, head, tall)
         if marked:
-            entry = Entry("influential by at least one rule", _MARKED)
+            entry = Entry("influential by at least one rule", sized(_MARKED, size))
             specimen(page, MARGIN, y_key, entry, size)
             page.write(MARGIN + 1.4 * size, y_key, entry.text, size=size)
         for i, line in enumerate(fine):
@@ -179,9 +198,7 @@ class _Drawing:
     def _head(self, panel: Panel) -> list[str]:
         return fit(panel.head, self.across, self.size, "bold", lines=2)
 
-    def _bank(
-        self, page: Picture, panels: list[Panel], top: float, head: float, tall: float
-    ) -> None:
+    def _bank(self, page: Page, panels: list[Panel], top: float, head: float, tall: float) -> None:
         size = self.size
         start = top + head + 0.5 * size
         for i, name in enumerate(self.names):
@@ -205,13 +222,13 @@ class _Drawing:
                 page.write(x + self.across / 2, y, line, size=size, weight="bold", align="center")
             self._panel(page, panel, x, start, tall)
 
-    def _stripe(self, page: Picture, y: float) -> None:
+    def _stripe(self, page: Page, y: float) -> None:
         height = page.size_points[1]
         page.add_artist(
             Line2D(
                 [0, 1],
                 [1 - y / height] * 2,
-                transform=page.transFigure,
+                transform=page.transSubfigure,
                 color=STRIPE,
                 lw=self.pitch,
                 solid_capstyle="butt",
@@ -219,7 +236,7 @@ class _Drawing:
             )
         )
 
-    def _panel(self, page: Picture, panel: Panel, x: float, start: float, tall: float) -> None:
+    def _panel(self, page: Page, panel: Panel, x: float, start: float, tall: float) -> None:
         width, height = page.size_points
         plot = page.add_axes(
             (x / width, 1 - (start + tall) / height, self.across / width, tall / height)
@@ -234,8 +251,10 @@ class _Drawing:
         plot.spines[["left", "right", "top"]].set_visible(False)
         plot.spines["bottom"].set(linewidth=RULE, color=INK)
         plot.set_yticks([])
-        ticks = plain_ticks(limits, self.across, self.size, most=4, unit=panel.unit)
-        set_ticks(plot, "x", [t for t in ticks if self._inside(t, limits)], self.size)
+        ticks = plain_ticks(
+            limits, self.across, self.size, most=4, unit=panel.unit, beyond=0.4 * self.gap
+        )
+        set_ticks(plot, "x", ticks, self.size)
         if math.isfinite(panel.base):
             plot.axvline(panel.base, color=REFERENCE, lw=RULE, zorder=1)
         for bound in bounds:
@@ -250,14 +269,8 @@ class _Drawing:
             colour = STRONG if marked else OURS
             if math.isfinite(panel.base):
                 plot.plot([panel.base, value], [y, y], color=colour, lw=0.9, zorder=2)
-            style = _MARKED if marked else _PLAIN
+            style = sized(_MARKED if marked else _PLAIN, self.size)
             plot.plot([value], [y], zorder=3, clip_on=False, **style)
-
-    def _inside(self, tick: Tick, limits: tuple[float, float]) -> bool:
-        """Does the number of a tick stay clear of the next panel and the edge of the page?"""
-        place = (tick[0] - limits[0]) / (limits[1] - limits[0]) * self.across
-        half = text_width(tick[1], self.size) / 2
-        return place - half >= -0.4 * self.gap and place + half <= self.across + 0.4 * self.gap
 
     def _alt(self) -> str:
         panels = [panel for bank in self.banks for panel in bank]

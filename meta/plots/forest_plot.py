@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 
+from meta.errors import InputError, UnknownName
 from meta.measures.registry import Measure
+from meta.plots.analyses import Order, Shown, are_groups, groups_of
 from meta.plots.axis import ticks_for
 from meta.plots.groups import (
     Group,
@@ -21,7 +23,7 @@ from meta.plots.groups import (
     ends,
     small_print,
 )
-from meta.plots.layout import MARGIN, Band, Layout
+from meta.plots.layout import MARGIN, Band, Layout, folded_lines
 from meta.plots.lights import LIGHTS, light, present
 from meta.plots.style import (
     INK,
@@ -32,9 +34,11 @@ from meta.plots.style import (
     RULE,
     SOFT,
     ZONE,
-    Picture,
+    Page,
     fit,
     font,
+    page_for,
+    room_of,
     save,
     styled,
     text_width,
@@ -44,10 +48,13 @@ __all__ = ["Group", "Row", "describe", "forest", "save"]
 
 
 def forest(
-    groups: Sequence[Group],
+    shown: Shown,
     *,
-    measure: Measure,
-    columns: Sequence[str] = ("n",),
+    measure: Measure | None = None,
+    columns: Sequence[str] | Mapping[str, Sequence[Any]] | None = None,
+    totals: Sequence[str] = (),
+    risk_of_bias: Mapping[str, Sequence[str]] | None = None,
+    order: Order = "given",
     left: str = "",
     right: str = "",
     x_label: str | None = None,
@@ -57,40 +64,90 @@ def forest(
     name_head: str = "Study",
     title: str | None = None,
     width_mm: float = 170,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw a forest plot; its height follows from the number of rows.
 
     Parameters
     ----------
-    groups : the analyses, from top to bottom.
-    measure : what all rows are measured in; ratios get a log axis with natural numbers.
-    columns : heads of ``Row.columns``; columns of numbers are set flush right.
-    left, right : what an effect on either side of no effect means, set below the axis.
+    shown : what is drawn, one of
+        a pooled effect (``meta.pool``, ``mantel_haenszel``, ``peto`` and the like);
+        several of the same studies, in a list or by name: one diamond for each model;
+        several of different studies: one group for each;
+        subgroups (``meta.subgroups``), with all studies and the test between them below;
+        effects alone, which are then not pooled;
+        or groups of rows made by the caller (``Group``, ``Row``).
+    measure : what groups of rows are measured in; results know it. Ratios get a log axis with
+        natural numbers.
+    columns : columns of the caller by their heads, one cell for each study, in the order of the
+        studies (of several analyses: one after the other); numbers are set flush right. For groups
+        of rows, the heads of ``Row.columns``.
+    totals : heads of the columns that the pooled line adds up, such as the people in each arm.
+    risk_of_bias : judgements of each domain ("D1"), one for each study: "low", "some concerns",
+        "high" and the others of ``meta.plots.lights``; drawn as lights with a sign in each.
+    order : of the studies in a group: as given, or by effect, weight (largest first) or name.
+    left, right : what an effect on either side of no effect means ("favours the vaccine"), set
+        below the axis.
     x_label : name of the axis; the measure's own by default.
     limits : ends of the axis on the analysis scale; by default wide enough for most intervals,
         while an extreme one ends in an arrow.
     smallest_effect : distance from no effect on the analysis scale; the zone of smaller effects is
         shaded.
-    lights : heads of ``Row.lights`` (as "D1") and what each stands for, set below the plot; the
-        lights stand at the right edge, or under the names where the page is narrow.
+    lights : what each domain stands for, set below the plot; for groups of rows, the heads of
+        ``Row.lights``. Lights stand at the right edge, or under the names on a narrow page.
     name_head : head of the column of names.
     width_mm : 89 for one column of a journal, 170 for its page.
+    ax : axes whose place the plot takes, with their width; they must be high enough.
 
     Raises
     ------
     InputError
-        If there is nothing to draw, a row has other cells than ``columns`` has heads, or the width
-        cannot hold the columns.
+        If there is nothing to draw, a column has not one cell for each study, or the width cannot
+        hold the columns.
+
+    References
+    ----------
+    Lewis and Clarke (2001), BMJ 322:1479-1480 (the form); Riley et al. (2011), BMJ 342:d549
+    (prediction interval).
     """
-    heads = tuple(columns)
-    domains = tuple(lights or {})
-    check(groups, heads, domains)
+    width_mm, _ = room_of(ax, width_mm)
+    if isinstance(shown, Group):
+        shown = [shown]
+    if are_groups(shown):
+        groups = tuple(cast(Sequence[Group], shown))
+        if measure is None or isinstance(columns, Mapping) or totals or risk_of_bias:
+            raise InputError(
+                "groups of rows have cells, totals and lights of their own, and no measure",
+                remedy="give measure=, and the heads alone as columns=",
+            )
+        usual = ("n",) if any(row.columns for group in groups for row in group.rows) else ()
+        heads = usual if columns is None else tuple(columns)
+        domains = dict(lights or {})
+    else:
+        if columns is not None and not isinstance(columns, Mapping):
+            raise InputError(
+                "columns need their cells", remedy='give columns={"n": [...]}, one for each study'
+            )
+        made, own = groups_of(
+            shown,
+            columns=columns or {},
+            totals=totals,
+            judged=risk_of_bias or {},
+            order=order,
+        )
+        groups, measure = tuple(made), measure or own
+        heads = tuple(columns or {})
+        unknown = [head for head in lights or {} if head not in (risk_of_bias or {})]
+        if unknown:
+            raise UnknownName("domain", unknown[0], risk_of_bias or {})
+        domains = {head: (lights or {}).get(head, "") for head in risk_of_bias or {}}
+    check(groups, heads, tuple(domains))
     with styled():
         layout = Layout(
-            tuple(groups), measure, heads, limits, smallest_effect, width_mm, domains, name_head
+            groups, measure, heads, limits, smallest_effect, width_mm, tuple(domains), name_head
         )
-        layout.meanings = dict(lights or {})
-        return _Drawing(layout).draw(title, left, right, x_label or axis_name(measure))
+        layout.meanings = domains
+        return _Drawing(layout, ax).draw(title, left, right, x_label or axis_name(measure))
 
 
 @dataclass(frozen=True)
@@ -109,18 +166,17 @@ class _Word:
 class _Drawing:
     """Puts ink where the layout says; y runs down the page from the top."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.at = layout
+    def __init__(self, layout: Layout, ax: Axes | None) -> None:
+        self.at, self.ax, self.largest = layout, ax, layout.largest
         self.size, self.small, self.pitch = layout.size, layout.small, layout.pitch
 
-    def draw(self, title: str | None, left: str, right: str, x_label: str) -> Picture:
+    def draw(self, title: str | None, left: str, right: str, x_label: str) -> Page:
         at, size, pitch = self.at, self.size, self.pitch
         large = size + 1.5
         wide = at.width - 2 * MARGIN
         heading = fit(title, wide, large, "bold", lines=3) if title else []
-        columns = [at.name, *at.columns.values(), at.numbers]
-        columns += [at.weights] if at.weights else []
-        folded = fit(", ".join(at.heads[i] for i in at.folded), at.name.width, self.small, lines=3)
+        columns = [at.name, *at.columns.values(), at.numbers, *at.weights]
+        folded = folded_lines([at.heads[i] for i in at.folded], at.name.width, self.small)
         under = len(folded) * LEADING * self.small if at.folded else 0.0
         if at.lights_under:
             under += LEADING * self.small
@@ -138,8 +194,8 @@ class _Drawing:
         alt = describe(at.groups, at.measure, at.lights)
         alt += f" Left of no effect: {left}." if left else ""
         alt += f" Right of no effect: {right}." if right else ""
-        page = Picture(
-            at.width, height, heading=title or f"Forest plot: {at.measure.label}", alt=alt
+        page = page_for(
+            self.ax, at.width, height, heading=title or f"Forest plot: {at.measure.label}", alt=alt
         )
         for i, line in enumerate(heading):
             y = MARGIN + (i + 0.5) * LEADING * large
@@ -213,10 +269,13 @@ class _Drawing:
                 words.append(_Word(x + step, y, line, small, SOFT, "left", "" if i else mark))
             x += step + text_width(lines[0], small) + step
         y += 1.1 * LEADING * small + 0.35 * size if key else 0.0
-        texts = small_print(at.groups[0]) if len(at.groups) == 1 else []
+        foot = at.foot_group(len(at.groups) - 1)
+        texts = small_print(at.groups[-1]) if foot else []
         told = [f"{head}: {meaning}" for head, meaning in at.meanings.items() if meaning]
         if told:
             texts.insert(0, f"Risk of bias. {'; '.join(told)}.")
+        if at.unseen_models:
+            texts.append(f"Weights, areas of squares: {at.diamonds[0][0].label}.")
         if texts:
             for text in texts:
                 for line in fit(text, edge - MARGIN, small, lines=6):
@@ -247,7 +306,7 @@ class _Drawing:
             key.append(("zone", f"smaller than the smallest effect of interest ({low} to {high})"))
         return key
 
-    def _write(self, page: Picture, band: Band, top: float) -> None:
+    def _write(self, page: Page, band: Band, top: float) -> None:
         """Set the words and numbers of a band."""
         at = self.at
         size, colour = (self.small, SOFT) if band.kind == "small" else (self.size, INK)
@@ -295,10 +354,11 @@ class _Drawing:
         for x, text in zip(at.anchors, band.numbers, strict=True):
             if text:
                 page.write(x, middle, text, size=size, weight=band.bold, align="right")
-        if band.weight and at.weights:
-            page.write(at.weights.anchor, middle, band.weight, size=size, align="right")
+        for column, text in zip(at.weights, band.weights, strict=False):
+            if text:
+                page.write(column.anchor, middle, text, size=size, weight=band.bold, align="right")
 
-    def _axes(self, page: Picture, top: float, bottom: float) -> Axes:
+    def _axes(self, page: Page, top: float, bottom: float) -> Axes:
         """The axes of the plot: effects across, points down the page."""
         wide, high = page.size_points
         plot = page.add_axes(
@@ -430,7 +490,7 @@ class _Drawing:
         """A square with an area as the study's weight; hollow where it is not in the pool."""
         if not self.at.inside(row.yi):
             return
-        largest = max((r.weight or 0.0 for r in self.at.groups[group].rows), default=0.0)
+        largest = self.largest[group]
         side = (0.34 if row.role == "refit" else 0.42) * self.pitch
         if row.weight is not None and largest > 0:
             side = max(0.18, 0.7 * math.sqrt(row.weight / largest)) * self.pitch
@@ -449,7 +509,11 @@ class _Drawing:
         )
         # An interval shorter than its square would vanish behind it: shown white inside.
         if not hollow and all(abs(self.at.x(end) - self.at.x(row.yi)) < side / 2 for end in row.ci):
-            plot.plot(row.ci, [y, y], color="white", lw=0.8, solid_capstyle="butt", zorder=4)
+            reach = (
+                0.43 * side / (self.at.x1 - self.at.x0) * (self.at.limits[1] - self.at.limits[0])
+            )
+            shown = [min(max(end, row.yi - reach), row.yi + reach) for end in row.ci]
+            plot.plot(shown, [y, y], color="white", lw=0.8, solid_capstyle="butt", zorder=4)
 
     def _diamond(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from meta.direction import SignTest
@@ -18,8 +19,11 @@ from meta.plots.style import (
     POINTS_PER_MM,
     RULE,
     SOFT,
-    Picture,
+    Page,
     fit,
+    page_for,
+    room_of,
+    small_size,
     styled,
     text_width,
     type_size,
@@ -69,7 +73,8 @@ def directions(
     n_head: str = "n",
     title: str | None = None,
     width_mm: float = 170,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw arrows for the direction of effect, a row for each study, a column for each domain.
 
     Arrows up are filled, those down hollow and those both ways grey, so that the three are told
@@ -82,6 +87,7 @@ def directions(
     domains : heads of the cells of ``StudyDirections.cells``.
     tests : ``meta.direction.sign_test`` of each domain, or None where there is none; positive is
         the direction in favour of the intervention.
+    ax : axes whose place the plot takes, with their width; they must be high enough.
 
     Raises
     ------
@@ -102,8 +108,9 @@ def directions(
     if tests is not None and len(tests) != len(domains):
         raise InputError(f"{len(tests)} tests for {len(domains)} domains")
     check_lights(s.risk for s in studies)
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
-        drawing = _Drawing(tuple(studies), tuple(domains), tests, n_head, width_mm)
+        drawing = _Drawing(tuple(studies), tuple(domains), tests, n_head, width_mm, ax)
         return drawing.draw(title)
 
 
@@ -126,13 +133,15 @@ class _Drawing:
         tests: Sequence[SignTest | None] | None,
         n_head: str,
         width_mm: float,
+        ax: Axes | None,
     ) -> None:
+        self.ax = ax
         self.studies, self.domains, self.tests = studies, domains, tests
         self.n_head = n_head
         self.size = size = type_size(width_mm)
-        self.small = max(5.5, size - 0.9)
+        self.small = small_size(size)
         self.width = width_mm * POINTS_PER_MM
-        self.pitch = 2.0 * size
+        self.pitch = 2.15 * size
         room = (0.23 if width_mm < 120 else 0.3) * self.width
         self.names = [fit(s.label, room, size, lines=3) for s in studies]
         names = max(text_width(t, size) for lines in self.names for t in lines)
@@ -185,7 +194,7 @@ class _Drawing:
             self.heads.append((lines, place, "center"))
         return each
 
-    def draw(self, title: str | None) -> Picture:
+    def draw(self, title: str | None) -> Page:
         size, small = self.size, self.small
         large = size + 1.5
         lines = fit(title, self.width - 2 * MARGIN, large, "bold", lines=3) if title else []
@@ -204,8 +213,8 @@ class _Drawing:
         y_key = foot + tests + 1.6 * size
         places = self._key_places(key)
         height = y_key + (places[-1][0] + 1) * 1.35 * LEADING * small
-        page = Picture(
-            self.width, height, heading=title or "Effect direction plot", alt=self._alt()
+        page = page_for(
+            self.ax, self.width, height, heading=title or "Effect direction plot", alt=self._alt()
         )
         for i, line in enumerate(lines):
             y = MARGIN + (i + 0.5) * LEADING * large
@@ -235,9 +244,7 @@ class _Drawing:
             page.write(x + lead, y, text, size=small, colour=SOFT)
         return page
 
-    def _row(
-        self, page: Picture, study: StudyDirections, name: list[str], y: float, i: int
-    ) -> None:
+    def _row(self, page: Page, study: StudyDirections, name: list[str], y: float, i: int) -> None:
         size, small = self.size, self.small
         under = LEADING * small if self.folded and study.design else 0.0
         first = y - ((len(name) - 1) * LEADING * size + under) / 2
@@ -260,7 +267,7 @@ class _Drawing:
         page.write(self.n_at, y, str(study.n), size=size, align="right")
         if self.risk is not None:
             light(page, self.risk, y, study.risk, 1.35 * size, f"study-{i}-risk")
-        scale = (1.0, 1.35, 1.75)[sum(study.n >= edge for edge in SIZES)]
+        scale = (1.0, 1.3, 1.65)[sum(study.n >= edge for edge in SIZES)]
         for j, cell in enumerate(study.cells):
             if cell is None:
                 continue
@@ -270,7 +277,7 @@ class _Drawing:
                 page.write(x, y + 0.35 * size, str(cell.outcomes), size=small, colour=SOFT)
 
     def _arrow(
-        self, page: Picture, x: float, y: float, way: str, across: float, gid: str = ""
+        self, page: Page, x: float, y: float, way: str, across: float, gid: str = ""
     ) -> None:
         width, height = page.size_points
         marks: dict[str, list[tuple[str, float, dict[str, Any]]]] = {
@@ -286,7 +293,7 @@ class _Drawing:
                 Line2D(
                     [(x + shift) / width],
                     [1 - y / height],
-                    transform=page.transFigure,
+                    transform=page.transSubfigure,
                     ls="none",
                     marker=mark,
                     ms=across * (0.75 if way == "mixed" else 1.0),
@@ -296,7 +303,7 @@ class _Drawing:
                 )
             )
 
-    def _tests(self, page: Picture, foot: float) -> None:
+    def _tests(self, page: Page, foot: float) -> None:
         """Votes by direction under each domain; never by significance."""
         size = self.size
         rows = (
@@ -306,7 +313,8 @@ class _Drawing:
         )
         for i, (text, weight) in enumerate(rows):
             y = foot + 0.4 * size + (i + 0.5) * LEADING * size
-            room = self.at[0] - self.each / 2 - MARGIN
+            votes = max(text_width(_votes(t)[i], size, "bold") for t in self.tests or (None,))
+            room = self.at[0] - votes / 2 - size - MARGIN
             line = fit(text, room, size, "bold" if weight == "bold" else "normal", lines=1)[0]
             page.write(MARGIN, y, line, size=size, weight="bold" if weight == "bold" else "normal")
         for test, x in zip(self.tests or (), self.at, strict=True):

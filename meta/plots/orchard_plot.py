@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 from meta.errors import InputError
+from meta.plots.analyses import analysed
 from meta.plots.axis import check_limits, limits_for, ticks_for
 from meta.plots.groups import axis_name, prediction_label
 from meta.plots.sheet import Entry, Scale, Sheet, sheet
@@ -22,13 +24,16 @@ from meta.plots.style import (
     REFERENCE,
     RULE,
     SOFT,
-    Picture,
+    Page,
     fit,
+    room_of,
+    small_size,
     styled,
     text_width,
     type_size,
 )
 from meta.results import PooledEffect, show
+from meta.subgroups import SubgroupResult
 
 Array = NDArray[np.float64]
 LARGEST, SMALLEST = 7.5, 2.4  # points across the most and the least precise study, at 89 mm
@@ -38,20 +43,23 @@ NAMES_SHARE = 0.28  # of the width that names of analyses may take
 
 
 def orchard(
-    pooled: Mapping[str, PooledEffect],
+    pooled: PooledEffect | SubgroupResult | Mapping[str, PooledEffect],
     *,
     limits: tuple[float, float] | None = None,
     x_label: str | None = None,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw analyses one below the other: every study, the mean, its interval, the prediction's.
 
     Parameters
     ----------
-    pooled : analyses by name, from top to bottom, all of one measure (such as the subgroups of
-        ``meta.subgroups``). Areas of circles are in proportion to precision (1/standard error).
+    pooled : an analysis; ``meta.subgroups``, above the analysis of all studies; or analyses by
+        name, from top to bottom, all of one measure. Areas of circles are in proportion to
+        precision (1/standard error).
     limits : ends of the axis on the analysis scale; studies beyond it are counted at its edge.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -62,20 +70,29 @@ def orchard(
     ----------
     Nakagawa et al. (2021), Res Synth Methods 12:4-12.
     """
-    results = list(pooled.values())
+    if isinstance(pooled, SubgroupResult):
+        parts = dict(zip(pooled.names, pooled.pooled, strict=True))
+        pooled = {**parts, "All studies": pooled.overall}
+    elif not isinstance(pooled, Mapping):
+        pooled = {"All studies": pooled}
+    results = [analysed(result, "an orchard plot") for result in pooled.values()]
     if not results:
         raise InputError("there is no analysis to draw")
     measure = results[0].effects.measure
     if any(r.effects.measure.key != measure.key for r in results):
         raise InputError("the analyses differ in measure", remedy="draw one plot for each measure")
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         size = type_size(width_mm)
         ends = check_limits(limits) if limits else _limits(results)
         room = NAMES_SHARE * width_mm * POINTS_PER_MM
         lines = [fit(name, room, size, "bold", lines=3) for name in pooled]
-        under = [f"k = {r.effects.k}, I² = {r.i2:.0%}" for r in results]
+        under = [
+            f"k = {r.effects.k}" + (f", I² = {r.i2:.0%}" if r.effects.k > 1 else "")
+            for r in results
+        ]
         left = max(text_width(t, size, "bold") for ls in lines for t in ls)
-        left = max(left, *(text_width(t, size - 0.5) for t in under)) + 0.4 * size
+        left = max(left, *(text_width(t, small_size(size)) for t in under)) + 0.4 * size
         heights = _heights(results, ends, width_mm * POINTS_PER_MM - left, size)
         tall = sum(heights)
         edges = np.concatenate(([0.0], np.cumsum(heights)))
@@ -94,6 +111,7 @@ def orchard(
             left=left,
             key=_key(results, size),
             notes=["Area of circles: precision (1 / standard error)."],
+            ax=ax,
         )
         page.plot.spines["left"].set_visible(False)
         if ends[0] < measure.null < ends[1]:
@@ -107,9 +125,12 @@ def orchard(
 
 
 def _limits(results: list[PooledEffect]) -> tuple[float, float]:
-    every = [(float(y), float(y)) for r in results for y in r.effects.yi]
-    keep = [results[0].effects.measure.null, *(e for r in results for e in r.ci)]
-    return limits_for(every, keep, wide=[r.prediction for r in results if r.prediction], reach=3.5)
+    points = [float(y) for r in results for y in r.effects.yi]
+    every = [(y, y) for y in points]
+    keep = [results[0].effects.measure.null, *(r.estimate for r in results)]
+    pooled = [r.ci for r in results]
+    wide = [r.prediction for r in results if r.prediction]
+    return limits_for(every, keep, pooled=pooled, wide=wide, points=points, reach=3.5)
 
 
 def _across(result: PooledEffect, most: float, size: float) -> Array:
@@ -185,6 +206,10 @@ def _tree(page: Sheet, result: PooledEffect, line: float, most: float, gid: str)
             page.page.write(
                 across, down - 0.9 * page.size, str(count), size=page.small, align=align
             )
+    for pair in (result.ci, result.prediction):
+        for beyond, side, mark in zip(_beyond(pair, low, high), (low, high), "<>", strict=True):
+            if beyond:  # the interval goes on
+                plot.plot([side], [line], marker=mark, ms=0.5 * page.size, mfc=INK, mew=0)
     if result.prediction:
         ends = np.clip(result.prediction, low, high)
         plot.plot(ends, [line] * 2, color=INK, lw=0.8, zorder=3, gid=f"{gid}-prediction")
@@ -210,6 +235,10 @@ def _tree(page: Sheet, result: PooledEffect, line: float, most: float, gid: str)
             zorder=5,
             gid=f"{gid}-mean",
         )
+
+
+def _beyond(pair: tuple[float, float] | None, low: float, high: float) -> tuple[bool, bool]:
+    return (pair[0] < low, pair[1] > high) if pair else (False, False)
 
 
 def _words(page: Sheet, lines: list[str], under: str, middle: float) -> None:

@@ -10,18 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
-from meta.errors import InputError
+from meta.errors import InputError, UnknownName
+from meta.gosh import GoshResult
 from meta.measures.registry import Measure
 from meta.plots.axis import limits_for, plain_ticks, ticks_for
 from meta.plots.groups import axis_name
-from meta.plots.sheet import Entry, Scale, Sheet, sheet
-from meta.plots.style import INK, OURS, REFERENCE, RULE, Picture, styled, type_size
+from meta.plots.sheet import Entry, Scale, Sheet, sheet, sized
+from meta.plots.style import INK, OURS, REFERENCE, RULE, Page, room_of, styled, type_size
 from meta.results import PooledEffect, show
 
 Array = NDArray[np.float64]
 CELLS = (56, 22)  # hexagons across and (pairs) up; few enough to stay vectors
 BINS = (60, 40)  # of the distributions beside
-_SHADES = LinearSegmentedColormap.from_list("shades", ["#DCE9F3", "#7FB2D6", OURS, "#00304D"])
+_SHADES = LinearSegmentedColormap.from_list("shades", ["#C3DAEA", "#7FB2D6", OURS, "#00304D"])
 _SIDE = "#9DBFD9"
 _DOT: dict[str, Any] = {"marker": "o", "ms": 1.3, "mfc": "#E69F00", "mec": "none"}
 _OUTLINE: dict[str, Any] = {"color": INK, "lw": 0.8}
@@ -29,31 +30,35 @@ _WHOLE: dict[str, Any] = {"marker": "P", "ms": 6.0, "mfc": "white", "mec": INK, 
 
 
 def gosh(
-    estimate: Any,
-    i2: Any,
+    subsets: Any,
+    i2: Any = None,
     *,
-    measure: Measure,
+    measure: Measure | None = None,
+    study: str | None = None,
     result: PooledEffect | None = None,
     member: Any = None,
     member_name: str = "",
     y_label: str = "I²",
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw where the subsets of the studies lie, as shaded cells with their distributions beside.
 
     Cells are vectors, darker where more subsets lie, so that the file stays small for any number.
 
     Parameters
     ----------
-    estimate, i2 : array, shape (n,)
-        Of each subset: the pooled effect on the analysis scale; the heterogeneity, 0 to 1. Subsets
-        where either is undefined (NaN) are left out and counted below the plot.
+    subsets : what ``meta.gosh`` gives; or array, shape (n,), of the pooled effect of each subset
+        on the analysis scale, with ``i2`` and ``measure``.
+    i2 : array, shape (n,), of the heterogeneity of each subset, 0 to 1. Subsets where either is
+        undefined (NaN) are left out and counted below the plot.
+    study : a study to follow: cells where most subsets hold it are dotted, and the distribution of
+        those subsets is drawn as a line.
     result : the analysis of all studies, marked with a cross.
-    member : array of bool, shape (n,), optional
-        Which subsets hold a certain study: cells where most do are dotted, and their distribution
-        is drawn as a line.
+    member : array of bool, shape (n,), in place of ``study``: the subsets to follow.
     member_name : what is said of these subsets in the key, such as "with Alder 2004".
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -64,7 +69,24 @@ def gosh(
     ----------
     Olkin, Dahabreh, Trikalinos (2012), Res Synth Methods 3:214-223.
     """
-    x, y = np.asarray(estimate, dtype=float), 100 * np.asarray(i2, dtype=float)
+    if isinstance(subsets, GoshResult):
+        if i2 is not None:
+            raise InputError("these subsets have I² of their own", remedy="leave i2 out")
+        names = subsets.effects.study
+        if study is not None:
+            if study not in names:
+                raise UnknownName("study", study, names)
+            member, member_name = ~subsets.without(study), member_name or f"with {study}"
+        measure = measure or subsets.effects.measure
+        subsets, i2 = subsets.estimate, subsets.i2
+    elif study is not None:
+        raise InputError("arrays do not say which study is in", remedy="give member=")
+    if i2 is None or measure is None:
+        raise InputError(
+            "a GOSH plot needs the subsets of an analysis",
+            remedy="give meta.gosh(effects), or the estimates with i2= and measure=",
+        )
+    x, y = np.asarray(subsets, dtype=float), 100 * np.asarray(i2, dtype=float)
     inside = np.zeros(x.shape, bool) if member is None else np.asarray(member, dtype=bool)
     if x.ndim != 1 or x.shape != y.shape or x.shape != inside.shape:
         raise InputError(
@@ -80,6 +102,7 @@ def gosh(
         ends = (ends[0] - 0.5, ends[1] + 0.5)
     top = min(102.0, max(10.0, float(y.max()) * 1.04))
     foot = -0.025 * top  # cells at zero are seen whole
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         size = type_size(width_mm)
         side = 4.5 * size
@@ -101,21 +124,30 @@ def gosh(
             notes=notes,
             above=side,
             right=side,
+            ax=ax,
         )
-        _cells(page.plot, x, y, inside, ends, top)
+        _cells(page.plot, x, y, inside, ends, top, size)
         _sides(page, x, y, inside, ends, top, side)
         if ends[0] < measure.null < ends[1]:
             page.plot.axvline(measure.null, color=REFERENCE, lw=RULE, zorder=0.5)
         if result:
             whole = [result.estimate], [100 * result.i2]
-            page.plot.plot(*whole, ls="none", zorder=4, clip_on=False, gid="whole", **_WHOLE)
+            page.plot.plot(
+                *whole, ls="none", zorder=4, clip_on=False, gid="whole", **sized(_WHOLE, size)
+            )
         page.plot.set_xlim(*ends)
         page.plot.set_ylim(foot, top)
         return page.page
 
 
 def _cells(
-    plot: Axes, x: Array, y: Array, inside: NDArray[np.bool_], ends: tuple[float, float], top: float
+    plot: Axes,
+    x: Array,
+    y: Array,
+    inside: NDArray[np.bool_],
+    ends: tuple[float, float],
+    top: float,
+    size: float,
 ) -> None:
     """Shaded cells; dots on those where most subsets hold the member."""
     where: dict[str, Any] = {"gridsize": CELLS, "extent": (*ends, 0.0, top), "mincnt": 1}
@@ -129,7 +161,7 @@ def _cells(
         )
         most = np.asarray(held.get_offsets())[np.asarray(held.get_array()) > 0.5]
         held.remove()
-        plot.plot(*most.T, ls="none", zorder=2, gid="member", **_DOT)
+        plot.plot(*most.T, ls="none", zorder=2, gid="member", **sized(_DOT, size))
 
 
 def _sides(
@@ -163,10 +195,10 @@ def _sides(
 
 
 def _key(result: PooledEffect | None, member: bool, name: str, size: float) -> list[Entry]:
-    key = [Entry("all studies", _WHOLE)] if result else []
+    key = [Entry("all studies", sized(_WHOLE, size))] if result else []
     if member:
         words = name or "with the study"
-        key.append(Entry(f"most subsets {words}", {**_DOT, "ms": 2.6}))
+        key.append(Entry(f"most subsets {words}", sized({**_DOT, "ms": 2.6}, size)))
         key.append(Entry(f"those {words}", _OUTLINE))
     return key
 

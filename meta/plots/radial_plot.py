@@ -7,21 +7,24 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from meta.errors import InputError
+from meta.plots.analyses import analysed
 from meta.plots.axis import plain_ticks, ticks_for
 from meta.plots.groups import short
 from meta.plots.labels import label_points
-from meta.plots.sheet import POINT, Scale, Sheet, sheet
+from meta.plots.sheet import POINT, Scale, Sheet, sheet, sized
 from meta.plots.style import (
     INK,
     OURS,
     REFERENCE,
     RULE,
-    Picture,
+    Page,
+    room_of,
     styled,
     text_width,
     type_size,
@@ -34,6 +37,7 @@ RATIO = 0.8  # height over width
 ARC = 0.97  # of the width at which the arc of effects stands
 INSIDE = 0.9  # of the arc's radius within which all studies lie
 BAND = "#E6EEF4"
+NAMED = 12  # names at most; more would hide the cloud of a large analysis
 
 
 def radial(
@@ -44,7 +48,8 @@ def radial(
     names: bool = True,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw a radial plot: the slope of the line from the origin to a study is its effect.
 
     Parameters
@@ -55,7 +60,8 @@ def radial(
         heterogeneity shows as points outside the band.
     centre : effect (analysis scale) that has slope zero; no effect by default, or the pooled effect
         for a measure without such a value. Give one near the effects where they are far from it.
-    names : write the names of studies outside the band.
+    names : write the names of the studies farthest outside the band, up to a dozen.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def radial(
     ----------
     Galbraith (1988), Technometrics 30:271-281.
     """
-    effects = result.effects
+    effects = analysed(result, "a radial plot").effects
     v = effects.vi + (result.tau2 if spread == "model" else 0.0)
     if not (effects.k and np.all(np.isfinite(effects.yi)) and np.all(v > 0)):
         raise InputError("a radial plot needs studies with finite effects and positive variances")
@@ -77,6 +83,7 @@ def radial(
     z = (effects.yi - centre) * x
     off = np.abs(z - (result.estimate - centre) * x)
     outside = off > _crit()
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         size = type_size(width_mm)
         across, limits = _scales(x, z)
@@ -101,13 +108,19 @@ def radial(
             notes=notes,
             above=1.6 * size,
             right=4.2 * size,
+            locked=True,
+            ax=ax,
         )
         _lines(page, result, centre)
         arc = _arc(page, result, centre)
-        page.plot.plot(x, z, ls="none", clip_on=False, zorder=3, gid="studies", **POINT)
+        page.plot.plot(
+            x, z, ls="none", clip_on=False, zorder=3, gid="studies", **sized(POINT, page.size)
+        )
         if names:
+            along = np.linspace(0.0, across, 120)
+            straight = [(along, slope * along) for slope in (0.0, result.estimate - centre)]
             order = [int(i) for i in np.argsort(-off, kind="stable") if outside[i]]
-            label_points(page, x, z, effects.study, order, lines=[arc])
+            label_points(page, x, z, effects.study, order[:NAMED], lines=[arc, *straight])
         return page.page
 
 
@@ -187,17 +200,22 @@ def _arc(page: Sheet, result: PooledEffect, centre: float) -> tuple[Array, Array
         )
     shown = (span[0] + centre, span[1] + centre)
     last, right = page.bottom + size, page.page.size_points[0] - 1.5
-    for place, text in ticks_for(shown, measure, width=page.bottom - page.top, size=size):
+    place = page.x1
+    for value, text in ticks_for(shown, measure, width=page.bottom - page.top, size=size):
         ends = np.concatenate(
-            [_on_arc(page, np.array([place - centre]), share) for share in (1.0, 1.012)]
+            [_on_arc(page, np.array([value - centre]), share) for share in (1.0, 1.012)]
         )
         x, y = page.at(*ends[1])
         if last - y < 1.15 * size or x + 2.5 + text_width(text, size) > right:
             continue
         page.plot.plot(*ends.T, color=INK, lw=RULE, clip_on=False, zorder=1)
-        page.page.write(x + 2.5, y, text, size=size)
-        last = y
-    page.page.write(right, last - 1.3 * size, short(measure), size=size, align="right")
+        place, last = float(x) + 2.5, float(y)
+        page.page.write(place, last, text, size=size)
+    # The name of the scale stands over its last number, clear of the arc.
+    y, name = last - 1.3 * size, short(measure)
+    near = page.at(*arc)[np.abs(page.at(*arc)[:, 1] - y) < 0.8 * size, 0]
+    x = min(max([place, *(near + 2.5)]), right - text_width(name, size))
+    page.page.write(x, y, name, size=size)
     return arc[0], arc[1]
 
 

@@ -8,18 +8,20 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from meta.errors import InputError, UnknownName
-from meta.plots.axis import Tick
+from meta.plots.axis import Tick, power
 from meta.plots.labels import label_points
-from meta.plots.sheet import POINT, Scale, Sheet, sheet
+from meta.plots.sheet import POINT, Scale, Sheet, sheet, sized
 from meta.plots.style import (
     REFERENCE,
     RULE,
     SOFT,
-    Picture,
+    Page,
+    room_of,
     styled,
     text_width,
     type_size,
@@ -35,6 +37,7 @@ KINDS: dict[str, tuple[str, tuple[float, ...]]] = {  # what the contours are, an
 }
 _DASHES = ((0, (1, 1.6)), (0, (2.5, 1.6)), (0, (5, 2)), "-")  # longer with a larger effect
 _CONTOUR = "#7A7A7A"
+NAMED = 20  # names at most, those with the smallest p-values
 
 
 def albatross(
@@ -52,7 +55,8 @@ def albatross(
     names: bool = True,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw each study by its p-value and size, among contours of the effects that would give them.
 
     Parameters
@@ -71,6 +75,7 @@ def albatross(
     ratio : size of the intervention arm over that of the comparator.
     risk : risk in the comparator, 0 to 1.
     left, right : what the directions mean.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -89,6 +94,7 @@ def albatross(
     _check_contours(effect, drawn, ratio, risk)
     x = np.where(up, 1.0, -1.0) * -np.log10(values)
     y = np.log10(sizes)
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         size = type_size(width_mm)
         far = [max(2.2, 1.06 * float((s * x).max())) for s in (-1, 1)]
@@ -112,15 +118,19 @@ def albatross(
             notes=notes,
             above=1.2 * size,
             right=max(text_width(f"{c:g}", size) for c in drawn) + 5,
+            ax=ax,
         )
         page.plot.plot([0, 0], tall, color=REFERENCE, lw=RULE, zorder=1)
-        lines = _contours(page, effect, drawn, ratio, risk)
-        page.plot.plot(x, y, ls="none", clip_on=False, zorder=3, gid="studies", **POINT)
+        lines, boxes = _contours(page, effect, drawn, ratio, risk, np.stack((x, y), axis=-1))
+        page.plot.plot(
+            x, y, ls="none", clip_on=False, zorder=3, gid="studies", **sized(POINT, page.size)
+        )
         page.plot.set_xlim(*ends)
         page.plot.set_ylim(*tall)
         if names:
-            order = [int(i) for i in np.argsort(-np.abs(x), kind="stable")]
-            label_points(page, x, y, study, order, lines=lines)
+            order = [int(i) for i in np.argsort(-np.abs(x), kind="stable")][:NAMED]
+            lines.append((np.zeros(60), np.linspace(*tall, 60)))
+            label_points(page, x, y, study, order, lines=lines, boxes=boxes)
         return page.page
 
 
@@ -194,11 +204,19 @@ def people_for(z: Array, effect: str, value: float, ratio: float, risk: float | 
 
 
 def _contours(
-    page: Sheet, effect: str, drawn: tuple[float, ...], ratio: float, risk: float | None
-) -> list[tuple[Array, Array]]:
-    """The contours with their effects at their ends; gives their lines."""
+    page: Sheet,
+    effect: str,
+    drawn: tuple[float, ...],
+    ratio: float,
+    risk: float | None,
+    points: Array,
+) -> tuple[list[tuple[Array, Array]], list[tuple[float, float, float, float]]]:
+    """The contours with their effects at their ends; gives their lines and the words' places."""
     (low, high), (floor, roof) = page.plot.get_xlim(), page.plot.get_ylim()
-    size, lines = page.size, []
+    size = page.size
+    lines: list[tuple[Array, Array]] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    studies = page.at(*points.T)
     taken = -math.inf
     for sign, end in ((-1, -low), (1, high)):
         places = np.linspace(0.002, end, 1200)
@@ -218,14 +236,27 @@ def _contours(
             x, y = page.at(line[0][-1], line[1][-1])
             wide = text_width(text, size)
             if up[inside][-1] < roof - 0.01 * (roof - floor):  # it leaves by the side
-                if sign > 0:
-                    page.page.write(page.x1 + 3, y, text, size=size, colour=SOFT)
+                # On the left it stands inside, over its contour, where no study is.
+                at = (page.x1 + 3, y) if sign > 0 else (page.x0 + 3, y - 0.8 * size)
+                box = (at[0] - 2, at[1] - 0.6 * size, at[0] + wide + 2, at[1] + 0.6 * size)
+                crossed = any(_within(page.at(*other), box).any() for other in lines[:-1])
+                wider = (box[0] - 3, box[1] - 3, box[2] + 3, box[3] + 3)
+                near = _within(studies, wider)
+                clear = all(box[1] >= other[3] or box[3] <= other[1] for other in boxes)
+                if sign > 0 or (clear and not (crossed or near.any()) and box[1] > page.top):
+                    page.page.write(*at, text, size=size, colour=SOFT)
+                    boxes.append(box)
             elif x - wide / 2 > taken + 0.5 * size or sign > 0:
                 page.page.write(
                     x, page.top - 0.8 * size, text, size=size, colour=SOFT, align="center"
                 )
                 taken = x + wide / 2
-    return lines
+    return lines, boxes
+
+
+def _within(places: Array, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    inside = (places > np.array(box[:2])) & (places < np.array(box[2:]))
+    return np.asarray(inside.all(axis=1))
 
 
 def _p_ticks(ends: tuple[float, float], room: float, size: float) -> list[Tick]:
@@ -236,18 +267,14 @@ def _p_ticks(ends: tuple[float, float], room: float, size: float) -> list[Tick]:
         reach = text_width("1", size) / 2
         for p in (0.05, *(10.0**-i for i in range(3, 301))):
             place = -math.log10(p)
-            text = f"{p:g}" if p >= 1e-4 else f"10{_power(round(place))}"
+            text = f"{p:g}" if p >= 1e-4 else f"10{power(-round(place))}"
             half = text_width(text, size) / 2
             if place > end:
                 break
-            if place * scale - half >= reach + 0.9 * size:
+            if place * scale - half >= reach + 1.5 * size:
                 ticks.append((sign * place, text))
                 reach = place * scale + half
     return sorted(ticks)
-
-
-def _power(exponent: int) -> str:
-    return "⁻" + str(exponent).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _n_ticks(tall: tuple[float, float], room: float, size: float) -> list[Tick]:

@@ -7,21 +7,24 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from meta.errors import InputError
+from meta.plots.analyses import analysed
 from meta.plots.axis import plain_ticks
 from meta.plots.labels import label_points
 from meta.plots.sheet import Entry, Scale, Sheet, sheet
-from meta.plots.style import INK, OURS, RULE, Picture, styled
+from meta.plots.style import INK, OURS, RULE, Page, room_of, styled
 from meta.results import PooledEffect, show
 
 Array = NDArray[np.float64]
 BAND = "#DCE8F1"
 LARGEST = 11.0  # points across the study with most weight, at 89 mm
 SMALLEST = 2.4
+NAMED = 20  # names at most, those farthest off the pooled effect first
 
 # The risk in arm 1 that an effect makes of one in arm 2.
 _CURVES: dict[str, Callable[[Array, float], Array]] = {
@@ -45,7 +48,8 @@ def labbe(
     limits: tuple[float, float] | None = None,
     title: str | None = None,
     width_mm: float = 89,
-) -> Picture:
+    ax: Axes | None = None,
+) -> Page:
     """Draw the risks of the two arms against each other, with the pooled effect as a curve.
 
     Parameters
@@ -56,6 +60,7 @@ def labbe(
         Share of people with the event in the intervention arm (upwards) and the comparator's.
     arm_1, arm_2, event : names for the axes.
     limits : ends of both axes, 0 to 1; by default from 0 to just above the largest risk.
+    ax : axes whose place the plot takes, in a figure with others.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def labbe(
     ----------
     L'Abbé, Detsky, O'Rourke (1987), Ann Intern Med 107:224-233.
     """
-    effects = result.effects
+    effects = analysed(result, "a L'Abbé plot").effects
     x, y = _risks(risk_2, effects.study, arm_2), _risks(risk_1, effects.study, arm_1)
     if effects.measure.key not in _CURVES:
         raise InputError(
@@ -76,6 +81,7 @@ def labbe(
     low, high = limits or (0.0, min(1.0, 1.08 * max(float(x.max()), float(y.max()), 0.01)))
     if not 0 <= low < high <= 1:
         raise InputError(f"limits ({low}, {high}) are not two risks, the lower first")
+    width_mm, _ = room_of(ax, width_mm)
     with styled():
         middle, (below, above) = result.natural()[0], result.natural()[1:]
         band = f"{result.level:.0%} CI {show(below)} to {show(above)}"
@@ -96,12 +102,15 @@ def labbe(
                 ),
             ],
             notes=["Area of circles: weight in the analysis."],
+            locked=True,
+            ax=ax,
         )
         lines = _curves(page, result, low, high)
         radius = _circles(page, result.weights, x, y)
         if names:
             distance = np.abs(effects.yi - result.estimate) / np.sqrt(effects.vi)
             order = [int(i) for i in np.argsort(-distance, kind="stable")]
+            order = order[:NAMED]
             label_points(page, 100 * x, 100 * y, effects.study, order, radius=radius, lines=lines)
         return page.page
 
