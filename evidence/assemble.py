@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from evidence.claims import Claim
+from evidence.dependence import people
 from evidence.directions import count_directions
 from evidence.model import (
     AnalysisResult,
@@ -148,5 +149,5 @@ def _counts(
         studies_known=len(known),
         studies_contributing=len(contributing),
         results_missing=len(silent),
-        people=sum(e.n for e in primary.estimates),
+        people=people(primary.plan, primary.estimates),
     )

@@ -378,6 +378,7 @@ def _plan_faults(plan: Mapping[str, Any]) -> Iterator[_Fault]:
             )
         if analysis.get("pool") is False and not analysis.get("note"):
             yield _Fault((*keys, "pool"), "pool = false needs a reason", "say why in note")
+        yield from _dependence_faults(keys, analysis)
         group = analysis.get("outcome_group")
         if not isinstance(group, str):
             continue
@@ -405,6 +406,41 @@ def _plan_faults(plan: Mapping[str, Any]) -> Iterator[_Fault]:
     smallest: Keys = ("plan", "smallest_effect", "measure")
     measure = _table(plan.get("smallest_effect")).get("measure")
     yield from _unknown(smallest, "effect measure", measure, MEASURES)
+
+
+def _dependence_faults(keys: Keys, analysis: Mapping[str, Any]) -> Iterator[_Fault]:
+    """What rows on the same people need, and what a three-level model has no form of."""
+    way = analysis.get("dependent", "refuse")
+    given = [key for key in ("rho", "rho_sensitivity", "rho_source") if key in analysis]
+    if way == "refuse":
+        for key in given:
+            remedy = "say dependent = 'three-level' or 'aggregate', or leave it out"
+            yield _Fault(
+                (*keys, key), "belongs to rows on the same people, which are refused", remedy
+            )
+        return
+    if way not in ("three-level", "aggregate"):
+        return  # the models' to report
+    for key, remedy in (
+        ("rho", "add rho, the assumed sampling correlation, such as 0.6"),
+        ("rho_source", "add rho_source; say so if rho is an assumption"),
+    ):
+        if key not in analysis:
+            yield _Fault((*keys, "dependent"), f"needs {key}", remedy)
+    if way == "aggregate":
+        return
+    if analysis.get("model", "random") != "random":
+        yield _Fault((*keys, "model"), "a three-level model has random effects", "use random")
+    if analysis.get("tau2", "REML") not in ("REML", "ML"):
+        yield _Fault((*keys, "tau2"), "a three-level model is fitted otherwise", "use REML or ML")
+    if analysis.get("interval") == "Knapp-Hartung":
+        problem = "a three-level model has no such interval"
+        yield _Fault((*keys, "interval"), problem, "use auto (t) or Wald")
+    asks = analysis.get("sensitivity")
+    for key in ("tau2-dl", "tau2-pm"):
+        if isinstance(asks, list) and key in asks:
+            problem = f"{key} is no method of a three-level model"
+            yield _Fault((*keys, "sensitivity"), problem, "leave it out", key)
 
 
 def _unknown(keys: Keys, kind: str, value: object, known: Any) -> Iterator[_Fault]:

@@ -18,6 +18,7 @@ Text = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Pmid = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
+Share = Annotated[float, Field(ge=0, lt=1)]  # a correlation that is not negative
 
 
 class Part(BaseModel):
@@ -190,6 +191,27 @@ class Analysis(Part):
     subgroups: tuple[Text, ...] = ()  # columns of effects.csv
     sensitivity: tuple[SensitivityKey, ...] = ()
     note: Text | None = None
+    dependent: Literal["refuse", "three-level", "aggregate"] = "refuse"  # rows on the same people
+    rho: Share | None = None  # assumed sampling correlation of rows on the same people
+    rho_sensitivity: tuple[Share, ...] = ()  # other values of rho to try
+    rho_source: Text | None = None  # where rho comes from; say so if it is an assumption
+
+    @model_validator(mode="after")
+    def _rho_goes_with_dependent(self) -> Analysis:
+        if self.dependent == "refuse":
+            if self.rho is not None or self.rho_sensitivity or self.rho_source is not None:
+                raise ValueError("rho is for dependent = 'three-level' or 'aggregate'")
+            return self
+        if self.rho is None or self.rho_source is None:
+            raise ValueError(f"dependent = {self.dependent!r} needs rho and rho_source")
+        if self.dependent == "three-level":
+            if self.model != "random" or self.tau2 not in ("REML", "ML"):
+                raise ValueError("a three-level model has random effects, by REML or ML")
+            if self.interval == "Knapp-Hartung":
+                raise ValueError("a three-level model has no Knapp-Hartung interval")
+            if set(self.sensitivity) & {"tau2-dl", "tau2-pm"}:
+                raise ValueError("a three-level model is not fitted by DL or PM")
+        return self
 
     @model_validator(mode="after")
     def _honest(self) -> Analysis:

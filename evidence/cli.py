@@ -112,7 +112,7 @@ def main(ctx: click.Context, root: Path, quiet: bool) -> None:
       evidence search          ask PubMed for what is new or revised since last time
       evidence rank            put the records into reading order
       evidence pool CLAIM      pool the extracted effects, one line an analysis
-      evidence plot            draw the forest plots (SVG, PDF, PNG)
+      evidence plot            draw forest, funnel and other plots (SVG, PDF, PNG)
       evidence table           write the evidence tables (CSV, JSON)
       evidence update          all of it, and publish the site
 
@@ -205,11 +205,24 @@ def rank(session: Session, claims: Sequence[str], top: int, as_json: bool) -> No
 
 @main.command()
 @claims_argument
+@click.option("--tau2", metavar="KEY", help="Estimator of τ² in place of the plan's, such as DL.")
+@click.option(
+    "--ci",
+    type=click.Choice(["auto", "wald", "knapp-hartung"], case_sensitive=False),
+    help="Interval in place of the plan's.",
+)
 @json_option
 @click.pass_obj
-def pool(session: Session, claims: Sequence[str], as_json: bool) -> None:
-    """Pool the extracted effects of each CLAIM: a line for each analysis of its plan."""
-    rows = steps.assess(session.workspace, claims)
+def pool(
+    session: Session, claims: Sequence[str], tau2: str | None, ci: str | None, as_json: bool
+) -> None:
+    """Pool the extracted effects of each CLAIM: a line for each analysis of its plan.
+
+    With --tau2 or --ci the plan is set aside for this once: nothing is written, and no
+    verdict is given.
+    """
+    choices = steps.choices(tau2=tau2, ci=ci)
+    rows = steps.assess(session.workspace, claims, **choices)
     if as_json:
         session.print_json([steps.pool_json(a) for row in rows for a in row.analyses])
         return
@@ -223,16 +236,60 @@ def pool(session: Session, claims: Sequence[str], as_json: bool) -> None:
         for analysis in row.analyses:
             table.add_row(*steps.pool_cells(analysis))
         session.out.print(table)
-        session.out.print(f"{row.verdict.headline}. {row.verdict.sentence}\n", markup=False)
+        if choices:
+            changed = ", ".join(f"{key} = {value}" for key, value in choices.items())
+            session.out.print(f"Not as planned ({changed}): no verdict.\n", markup=False)
+        else:
+            session.out.print(f"{row.verdict.headline}. {row.verdict.sentence}\n", markup=False)
 
 
 @main.command()
 @claims_argument
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="What to draw; may be given several times.  [default: forest]",
+)
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for the pictures in place of site/figures.",
+)
 @json_option
 @click.pass_obj
-def plot(session: Session, claims: Sequence[str], as_json: bool) -> None:
-    """Draw the forest plots of each CLAIM: SVG, PDF and PNG under site/figures/."""
-    session.print_paths(steps.plot(session.workspace, claims, on=session.today), as_json)
+def plot(
+    session: Session, claims: Sequence[str], kinds: Sequence[str], to: Path | None, as_json: bool
+) -> None:
+    """Draw pictures of each CLAIM: SVG, PDF and PNG under site/figures/.
+
+    \b
+    KIND is one of
+      forest         all rows and the pooled effect; also what is not pooled
+      funnel         effects against their precision, contours of significance
+      sunset         the same, shaded by power for the plan's smallest effect
+      trim-and-fill  the same, with the studies that asymmetry suggests (from 10)
+      radial         standardised effects against precision
+      baujat         what each study adds to heterogeneity, and its influence
+      leave-one-out  the pooled effect without each study in turn
+      cumulative     the pooled effect as studies are added by year
+      influence      case diagnostics
+      gosh           the pooled effects of all subsets of the studies (from 4)
+      orchard        every study, the mean, its interval and the prediction's
+
+    All but forest are of pooled analyses and need three studies where no other number is
+    given. What cannot be drawn is said, with the reason. The next `evidence update` clears
+    site/figures/ of all but the pictures that its pages show: name a folder with --to for
+    those that are to stay.
+    """
+    plotted = steps.plot(
+        session.workspace, claims, on=session.today, kinds=kinds or (steps.FOREST,), to=to
+    )
+    session.print_paths(plotted.paths, as_json)
+    for text in plotted.refused:
+        click.echo(text, err=True)
+    sys.exit(0 if plotted.paths or not plotted.refused else FAULT)
 
 
 @main.command()

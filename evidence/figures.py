@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from evidence.model import AnalysisResult, Estimate, EvidenceRow, PublishedResult
-from evidence.tables import interval
+from evidence.tables import interval, wald
 from evidence.verdict import threshold
 from meta.measures.registry import Measure, measure_named
-from meta.plots.forest import Group, Row, describe, forest
+from meta.plots import Group, Row, describe, forest
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from meta.plots.style import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Picture:
     smallest_effect: float | None
     columns: tuple[str, str] = ("n", "Exercise, time")
 
-    def draw(self, *, width_mm: float = 170) -> Figure:
+    def draw(self, *, width_mm: float = 170) -> Page:
         return forest(
             self.groups,
             measure=self.measure,
@@ -59,13 +59,27 @@ def _of_analysis(row: EvidenceRow, analysis: AnalysisResult) -> Picture:
     plan = analysis.plan
     measure = measure_named(plan.measure)
     groups = []
+    together = () if analysis.dependence is None else analysis.dependence.units
+    combined = analysis.result is not None and any(len(unit) > 1 for unit in together)
     if analysis.estimates:
+        rows = _combined(analysis) if combined else _rows(analysis, analysis.estimates)
         groups.append(
             Group(
                 title=plan.title,
-                rows=tuple(_rows(analysis, analysis.estimates)),
+                rows=tuple(rows),
                 result=analysis.result,
                 note="" if analysis.result is not None else _sentence(analysis.reason),
+            )
+        )
+    if combined:
+        parts = {row for unit in together if len(unit) > 1 for row in unit}
+        behind = [e for e in analysis.estimates if e.row.effect_id in parts]
+        groups.append(
+            Group(
+                title="Rows on the same people, as extracted",
+                rows=tuple(_rows(analysis, behind, alone=True)),
+                result=None,
+                note="",
             )
         )
     if analysis.extra:
@@ -92,13 +106,18 @@ def _of_analysis(row: EvidenceRow, analysis: AnalysisResult) -> Picture:
 
 
 def _rows(
-    analysis: AnalysisResult, estimates: Sequence[Estimate], *, sensitivity: bool = False
+    analysis: AnalysisResult,
+    estimates: Sequence[Estimate],
+    *,
+    sensitivity: bool = False,
+    alone: bool = False,
 ) -> Iterator[Row]:
+    """The rows as extracted; ``alone`` for rows that were combined before pooling."""
     weights: Sequence[float | None] = [None] * len(estimates)
     role: Literal["primary", "sensitivity", "unpooled"] = (
         "sensitivity" if sensitivity else "unpooled"
     )
-    if analysis.result is not None and not sensitivity:
+    if analysis.result is not None and not sensitivity and not alone:
         role = "primary"
         weights = [float(w) for w in analysis.result.weights]
     for estimate, weight in zip(estimates, weights, strict=True):
@@ -111,6 +130,26 @@ def _rows(
             columns=(str(estimate.n), what),
             role=role,
             href=estimate.study.link,
+        )
+
+
+def _combined(analysis: AnalysisResult) -> Iterator[Row]:
+    """The effects that were pooled, those combined of several rows among them."""
+    assert analysis.dependence is not None
+    assert analysis.result is not None
+    effects, of = analysis.result.effects, {e.row.effect_id: e for e in analysis.estimates}
+    for i, unit in enumerate(analysis.dependence.units):
+        rows = [of[row] for row in unit]
+        what = [", ".join(t for t in (e.row.exercise, e.row.timepoint) if t) for e in rows]
+        yi, vi = float(effects.yi[i]), float(effects.vi[i])
+        yield Row(
+            label=effects.study[i],
+            yi=yi,
+            ci=wald(yi, vi, analysis.plan.level),
+            weight=float(analysis.result.weights[i]),
+            columns=(str(max(e.n for e in rows)), "; ".join(dict.fromkeys(what))),
+            role="primary",
+            href=rows[0].study.link,
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from evidence.claims import Analysis, Claim
 from meta.results import PooledEffect
@@ -280,6 +281,8 @@ class AnalysisResult:
     near: DirectionCount | None = None  # of studies that give sensitivity rows only
     subgroups: tuple[tuple[str, str, PooledEffect], ...] = ()  # column, level, pool
     sensitivities: tuple[Sensitivity, ...] = ()
+    dependence: Dependence | None = None  # None where the plan refuses rows on the same people
+    robustness: tuple[Part, ...] = ()  # of a pooled analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,38 @@ class Counts:
     studies_contributing: int  # to any pooled or shown numerical estimate
     results_missing: int  # studies that bear on the claim and give no usable number
     people: int  # in the primary analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One look at how a pooled effect holds: what was found in a sentence, and its table.
+
+    ``cells`` are as people read them, ``data`` the same numbers on the analysis scale. Without a
+    table the sentence says all there is, such as why nothing could be computed.
+    """
+
+    key: str  # "leave-one-out", "estimators", ...
+    finding: str
+    computed: bool = True  # False: the finding says why not
+    caption: str = ""
+    heads: tuple[str, ...] = ()
+    numeric: tuple[bool, ...] = ()  # which columns are set flush right
+    cells: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    data: tuple[Mapping[str, Any], ...] = ()  # JSON-ready: null for what is undefined
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """How rows on the same people were handled in one analysis; rows by their ``effect_id``."""
+
+    way: Literal["three-level", "aggregate"]
+    rho: float  # assumed sampling correlation of rows on the same people
+    source: str  # of rho
+    sharing: tuple[tuple[str, ...], ...]  # groups of two or more rows on the same people
+    independent: int  # studies (three-level), estimates after combining (aggregate)
+    units: tuple[tuple[str, ...], ...]  # the rows of each effect of the pool, in its order
+    robust: PooledEffect | None  # three-level: the mean with its cluster-robust interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,11 @@ outcome_group = "outcome"
 left = "FILL IN: what lies left of no effect, in the claim's words"
 right = "FILL IN: what lies right of no effect"
 sensitivity = ["leave-one-out", "pre-post-r", "all-rows", "tau2-dl", "wald"]
+# Several rows on the same people are refused unless the plan says how they are handled:
+# dependent = "aggregate"             # or "three-level", without tau2-dl and tau2-pm above
+# rho = 0.6                           # their assumed sampling correlation
+# rho_sensitivity = [0.3, 0.9]
+# rho_source = "assumption"           # or where it comes from
 """
 
 

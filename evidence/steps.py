@@ -14,10 +14,17 @@ from evidence.assemble import assemble, decided
 from evidence.checks import LEVELS, Finding
 from evidence.claim_files import new_claim_text
 from evidence.claims import Claim
-from evidence.errors import SchemaError, SourceUnreachable, ToolkitError
+from evidence.dependence import method
+from evidence.errors import (
+    InputError,
+    SchemaError,
+    SourceUnreachable,
+    ToolkitError,
+    UnknownName,
+)
 from evidence.extracted import TABLES, columns, read_extraction
 from evidence.fetch import Eutils
-from evidence.figures import pictures
+from evidence.kinds import FOREST, check_kinds, drawings
 from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
 from evidence.publish import data_files, publish
 from evidence.pubmed.nbib import read_nbib
@@ -31,17 +38,22 @@ from evidence.retrieval import Update, update_all
 from evidence.store import Store
 from evidence.tables import interval, pool_json
 from evidence.workspace import Workspace
+from meta.fitting import test_named
 from meta.measures.registry import measure_named
 from meta.plots.style import save
 from meta.results import DASH, PooledEffect, show
+from meta.tau2 import TAU2
 
 __all__ = [
+    "FOREST",
     "LEVELS",
     "Checked",
     "Outcome",
+    "Plotted",
     "add_files",
     "assess",
     "check",
+    "choices",
     "new",
     "plot",
     "pool_cells",
@@ -308,13 +320,42 @@ def _held(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> _He
         )
 
 
-def assess(workspace: Workspace, claim_ids: Sequence[str]) -> list[EvidenceRow]:
-    """Read, analyse and judge each claim with what is on disk."""
-    return [_assess(workspace, claim_id) for claim_id in workspace.chosen(claim_ids)]
+def assess(workspace: Workspace, claim_ids: Sequence[str], **choices: str) -> list[EvidenceRow]:
+    """Read, analyse and judge each claim with what is on disk.
+
+    ``choices`` take the place of the plan's: ``tau2`` and ``interval`` of every analysis.
+    """
+    return [_assess(workspace, claim_id, **choices) for claim_id in workspace.chosen(claim_ids)]
 
 
-def _assess(workspace: Workspace, claim_id: str, notices: Sequence[str] = ()) -> EvidenceRow:
+def choices(*, tau2: str | None = None, ci: str | None = None) -> dict[str, str]:
+    """What is to take the place of every analysis's own plan, with known names.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such estimator.
+    """
+    changed: dict[str, str] = {}
+    if tau2 is not None:
+        key = next((k for k in TAU2 if k.casefold() == tau2.casefold()), None)
+        if key is None or TAU2[key].needs_weights:
+            known = [k for k, estimator in TAU2.items() if not estimator.needs_weights]
+            raise UnknownName("tau2 estimator", tau2, known)
+        changed["tau2"] = key
+    if ci is not None:
+        changed["interval"] = "auto" if ci == "auto" else test_named(ci)
+    return changed
+
+
+def _assess(
+    workspace: Workspace, claim_id: str, notices: Sequence[str] = (), **choices: str
+) -> EvidenceRow:
     claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+    if choices:
+        analyses = tuple(a.model_copy(update=choices) for a in claim.plan.analyses)
+        plan = claim.plan.model_copy(update={"analyses": analyses})
+        claim = claim.model_copy(update={"plan": plan})
     held = _held(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
     order = _rank(workspace, claim, extraction, held.records) if held.records else None
     return assemble(
@@ -353,7 +394,7 @@ def pool_cells(analysis: AnalysisResult) -> tuple[str, str, str, str, str, str]:
         _interval(result),
         prediction,
         f"{result.i2:.0%}",
-        f"{result.method()}; {result.ci_reason}",
+        f"{method(analysis.plan, result)}; {result.ci_reason}",
     )
 
 
@@ -368,16 +409,39 @@ def _read(measure: str, *values: float) -> str:
     return f"{'r' if to.scale == 'fisher-z' else measure} {mid} ({low} to {high})"
 
 
-def plot(workspace: Workspace, claim_ids: Sequence[str], *, on: dt.date) -> list[Path]:
-    """Draw the forest plots of each claim under site/figures/."""
-    return [
-        path
-        for row in assess(workspace, claim_ids)
-        for picture in pictures(row)
-        for path in save(
-            picture.draw(), workspace.site / "figures" / row.claim.id / picture.name, date=on
-        )
-    ]
+@dataclass(frozen=True, slots=True)
+class Plotted:
+    """The files that were drawn, and a sentence for each picture that cannot be."""
+
+    paths: tuple[Path, ...]
+    refused: tuple[str, ...]
+
+
+def plot(
+    workspace: Workspace,
+    claim_ids: Sequence[str],
+    *,
+    on: dt.date,
+    kinds: Sequence[str] = (FOREST,),
+    to: Path | None = None,
+) -> Plotted:
+    """Draw pictures of each claim, below ``to`` or else site/figures/."""
+    check_kinds(kinds)
+    paths: list[Path] = []
+    refused: list[str] = []
+    folder = to or workspace.site / "figures"
+    for row in assess(workspace, claim_ids):
+        for drawing in drawings(row, kinds):
+            if drawing.draw is None:
+                refused.append(drawing.why_not)
+                continue
+            try:
+                page = drawing.draw()
+            except InputError as fault:  # what a picture cannot show is told, and the rest drawn
+                refused.append(f"{drawing.claim}: no {drawing.name}, {fault.problem}")
+                continue
+            paths += save(page, folder / drawing.claim / drawing.name, date=on)
+    return Plotted(tuple(paths), tuple(refused))
 
 
 def table(workspace: Workspace, claim_ids: Sequence[str]) -> list[Path]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
+from evidence import dependence
 from evidence.claims import Analysis, Claim
 from evidence.directions import of_question
-from evidence.errors import SchemaError
+from evidence.errors import NotConverged, SchemaError
 from evidence.model import AnalysisResult, EffectRow, Estimate, Extraction, Sensitivity
+from evidence.robustness import robustness
 from evidence.routes import ROUTES, estimate
-from meta.measures import given
-from meta.pooling import pool
-from meta.results import Effects, PooledEffect, show
+from meta.results import PooledEffect, show
 
 MINIMUM_TO_POOL = 3  # below it, estimates stand side by side; two are pooled only as a note
 
@@ -64,8 +63,10 @@ def _one(
             numerical.append(row)
     primary = _estimates(claim, plan, extraction, _role(numerical, "primary"), _Choice())
     extra = _estimates(claim, plan, extraction, _role(numerical, "sensitivity"), _Choice())
-    _refuse_shared_people(plan, primary)
+    if plan.dependent == "refuse":
+        dependence.refuse_shared_people(plan, primary)
     result, note_only, reason = _pool_or_say_why(plan, primary, unusable)
+    pooled = result or note_only
     directions, near = of_question([row for row in rows if row.study_id not in retracted])
     return AnalysisResult(
         plan=plan,
@@ -79,6 +80,8 @@ def _one(
         near=near,
         subgroups=_subgroups(plan, primary) if result is not None else (),
         sensitivities=_sensitivities(claim, plan, extraction, numerical, primary, extra),
+        dependence=dependence.told(plan, primary, pooled) if primary else None,
+        robustness=robustness(claim, plan, primary, result) if result is not None else (),
     )
 
 
@@ -146,46 +149,12 @@ def _what_tells_apart(estimate: Estimate, alike: Sequence[Estimate]) -> str:
     return estimate.row.effect_id
 
 
-def _refuse_shared_people(plan: Analysis, estimates: Sequence[Estimate]) -> None:
-    """Two rows on the same people in one pool would count them twice."""
-    ids = {e.row.effect_id: e for e in estimates}
-    clashes = [
-        f"{e.row.at}  {e.row.effect_id} shares people with {other}"
-        for e in estimates
-        for other in e.row.dependent_with
-        if other in ids
-    ]
-    if clashes:
-        raise SchemaError(
-            f"analysis {plan.id!r} would count the same people twice",
-            clashes,
-            remedy="give one of the rows the role `sensitivity` or `context`",
-        )
-
-
-def effects_of(plan: Analysis, estimates: Sequence[Estimate]) -> Effects:
-    """The estimates as the statistics package takes them."""
-    return given(
-        np.array([e.yi for e in estimates]),
-        np.array([e.vi for e in estimates]),
-        study=[e.label for e in estimates],
-        cluster=[e.study.study_id for e in estimates],
-        measure=plan.measure,
-    )
-
-
-def _pooled(plan: Analysis, estimates: Sequence[Estimate], **changes: str) -> PooledEffect:
-    choices = {"model": plan.model, "tau2": plan.tau2, "ci": plan.interval, **changes}
-    return pool(effects_of(plan, estimates), level=plan.level, **choices)
-
-
 def _pool_or_say_why(
     plan: Analysis,
     estimates: Sequence[Estimate],
     unusable: Sequence[tuple[EffectRow, str]],
 ) -> tuple[PooledEffect | None, PooledEffect | None, str]:
-    k = len(estimates)
-    if k == 0:
+    if not estimates:
         without = len({row.study_id for row, _ in unusable if row.role == "primary"})
         known = (
             f"; {_studies(without)} {'is' if without == 1 else 'are'} known without usable numbers"
@@ -195,16 +164,26 @@ def _pool_or_say_why(
         return None, None, f"no effect size can be computed from what was reported{known}"
     if not plan.pool:
         return None, None, f"shown side by side, not pooled: {plan.note}"
-    if k == 1:
+    if len(estimates) == 1:
         return None, None, "one study: shown as it is, nothing to pool"
-    result = _pooled(plan, estimates)
-    if k < MINIMUM_TO_POOL:
+    k = len(dependence.independent(plan, estimates))
+    if k == 1:
+        return None, None, "all rows are on the same people: shown as they are, nothing to pool"
+    result = dependence.pooled(plan, estimates)
+    if k == len(estimates) < MINIMUM_TO_POOL:
         return (
             None,
             result,
             "two studies: read the two estimates side by side; their pool is given only as a note",
         )
-    return result, None, f"pooled: {result.method()}; {result.ci_reason}"
+    if k < MINIMUM_TO_POOL:
+        return (
+            None,
+            result,
+            f"{len(estimates)} estimates of two groups of people: read them side by side; their "
+            "pool is given only as a note",
+        )
+    return result, None, f"pooled: {dependence.method(plan, result)}; {result.ci_reason}"
 
 
 def _studies(n: int) -> str:
@@ -223,9 +202,9 @@ def _subgroups(
         if len(levels) < 2:
             continue
         found += [
-            (column, level, _pooled(plan, members))
+            (column, level, dependence.pooled(plan, members))
             for level, members in levels.items()
-            if len(members) >= 2
+            if len(dependence.independent(plan, members)) >= 2
         ]
     return tuple(found)
 
@@ -242,27 +221,32 @@ def _sensitivities(
     if not plan.pool:
         return ()
     done: list[Sensitivity] = []
+    done += _other_rhos(plan, primary)
 
-    def again(name: str, kind: str, estimates: Sequence[Estimate], **changes: str) -> None:
-        k = len(estimates)
+    def again(name: str, kind: str, estimates: Sequence[Estimate], **changes: Any) -> None:
+        k = len(dependence.independent(plan, estimates))
         if k >= 2:
-            done.append(Sensitivity(name, kind, k, _pooled(plan, estimates, **changes)))
+            done.append(_once_more(plan, estimates, name, kind, **changes))
         else:
             done.append(Sensitivity(name, kind, k, None, f"{_studies(k)} left: nothing to pool"))
 
     for kind in plan.sensitivity:
         if kind == "all-rows":
             if extra:
-                together = _one_row_a_group_of_people([*primary, *extra])
+                together = [*primary, *extra]
+                if plan.dependent == "refuse":
+                    together = _one_row_a_group_of_people(together)
                 again("with the sensitivity rows", kind, together)
             continue
         if len(primary) < 2:
             continue
         if kind == "leave-one-out":
-            if len(primary) >= MINIMUM_TO_POOL:
-                for left_out in primary:
-                    rest = [e for e in primary if e is not left_out]
-                    again(f"without {left_out.label}", kind, rest)
+            groups = dependence.independent(plan, primary)
+            if len(groups) >= MINIMUM_TO_POOL:
+                names = dependence.unit_labels(groups)
+                for left_out, label in zip(groups, names, strict=True):
+                    rest = [e for e in primary if e not in left_out]
+                    again(f"without {label}", kind, rest)
         elif kind == "pre-post-r":
             for r in _other_correlations(claim, plan):
                 rows = _role(numerical, "primary")
@@ -283,6 +267,31 @@ def _sensitivities(
         elif kind == "wald":
             again("Wald interval", kind, primary, ci="Wald")
     return tuple(done)
+
+
+def _other_rhos(plan: Analysis, primary: Sequence[Estimate]) -> Iterator[Sensitivity]:
+    """The pool of rows on the same people with its other interval and other correlations."""
+    if plan.dependent == "refuse" or len(dependence.independent(plan, primary)) < MINIMUM_TO_POOL:
+        return
+    k = len(primary)
+    found = dependence.pooled(plan, primary)
+    if isinstance(found, dependence.ThreeLevelPool):
+        robust = dependence.with_robust_interval(found)
+        yield Sensitivity(f"{dependence.ROBUST} interval", "cluster-robust", k, robust)
+    for rho in plan.rho_sensitivity:
+        name = f"rho = {show(rho)} between rows on the same people"
+        yield _once_more(plan, primary, name, "rho", rho=rho)
+
+
+def _once_more(
+    plan: Analysis, estimates: Sequence[Estimate], name: str, kind: str, **changes: Any
+) -> Sensitivity:
+    """The pool with a choice changed; where a model finds no end, the words for it."""
+    try:
+        found = dependence.pooled(plan, estimates, **changes)
+    except NotConverged as fault:
+        return Sensitivity(name, kind, len(estimates), None, f"no result: {fault.problem}")
+    return Sensitivity(name, kind, len(estimates), found)
 
 
 def _other_correlations(claim: Claim, plan: Analysis) -> tuple[float, ...]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from evidence.model import AnalysisResult, Estimate, EvidenceRow
+from evidence import dependence
+from evidence.model import AnalysisResult, Dependence, Estimate, EvidenceRow
 from meta.measures.registry import measure_named
 from meta.results import PooledEffect
 
@@ -21,8 +22,13 @@ def finite(value: float | None) -> float | None:
 
 def interval(estimate: Estimate, level: float) -> tuple[float, float]:
     """The Wald interval of one study on the analysis scale."""
-    half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(estimate.vi)
-    return estimate.yi - half, estimate.yi + half
+    return wald(estimate.yi, estimate.vi, level)
+
+
+def wald(yi: float, vi: float, level: float) -> tuple[float, float]:
+    """The Wald interval of an effect with a known variance."""
+    half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(vi)
+    return yi - half, yi + half
 
 
 def pool_json(analysis: AnalysisResult) -> dict[str, Any]:
@@ -48,9 +54,11 @@ def pool_json(analysis: AnalysisResult) -> dict[str, Any]:
         "reason": analysis.reason,
         "rows": [e.row.effect_id for e in analysis.estimates],
     }
+    if analysis.dependence is not None:
+        base["dependence"] = _dependence(analysis.dependence)
     result = analysis.result or analysis.note_only
     if result is not None:
-        return base | _numbers(result)
+        return base | _numbers(result) | {"method": dependence.method(plan, result)}
     if len(analysis.estimates) == 1:
         (only,) = analysis.estimates
         return base | {
@@ -60,6 +68,36 @@ def pool_json(analysis: AnalysisResult) -> dict[str, Any]:
             "method": "single study, Wald",
         }
     return base
+
+
+def _robustness(analysis: AnalysisResult) -> dict[str, Any]:
+    """How the pool holds, look by look; nothing where nothing is pooled."""
+    if not analysis.robustness:
+        return {}
+    return {
+        "robustness": [
+            {
+                "look": part.key,
+                "finding": part.finding,
+                "computed": part.computed,
+                "notes": list(part.notes),
+                "rows": [dict(line) for line in part.data],
+            }
+            for part in analysis.robustness
+        ]
+    }
+
+
+def _dependence(found: Dependence) -> dict[str, Any]:
+    """How rows on the same people were handled, with the cluster-robust numbers beside."""
+    return {
+        "dependent": found.way,
+        "rho": found.rho,
+        "rho_source": found.source,
+        "independent": found.independent,
+        "rows_on_the_same_people": [list(group) for group in found.sharing],
+        "cluster_robust": None if found.robust is None else _numbers(found.robust),
+    }
 
 
 def _numbers(result: PooledEffect) -> dict[str, Any]:
@@ -84,12 +122,12 @@ def evidence_table(row: EvidenceRow) -> pd.DataFrame:
         for analysis in row.analyses
         for estimate in (*analysis.estimates, *analysis.extra)
     }
-    weights = {
-        estimate.row.effect_id: float(weight)
-        for analysis in row.analyses
-        if analysis.result is not None
-        for estimate, weight in zip(analysis.estimates, analysis.result.weights, strict=True)
-    }
+    weights: dict[str, float] = {}
+    units: dict[str, tuple[str, ...]] = {}
+    for analysis in row.analyses:
+        weights |= dependence.weights(analysis)
+        if analysis.dependence is not None:
+            units |= {r: unit for unit in analysis.dependence.units for r in unit if len(unit) > 1}
     reasons = {r.effect_id: why for a in row.analyses for r, why in a.unusable}
     lines = []
     for effect in row.extraction.effects:
@@ -138,6 +176,9 @@ def evidence_table(row: EvidenceRow) -> pd.DataFrame:
                 "derivation": estimate.derivation,
                 "assumptions": "; ".join(estimate.assumptions) or None,
             }
+        if units:  # their weight is that of the whole
+            others = [r for r in units.get(effect.effect_id, ()) if r != effect.effect_id]
+            line["combined_with"] = "; ".join(others) or None
         lines.append(line)
     return pd.DataFrame(lines).astype({"n": "Int64"}) if lines else pd.DataFrame()
 
@@ -182,6 +223,7 @@ def evidence_json(row: EvidenceRow) -> dict[str, Any]:
                     for s in a.sensitivities
                 ],
             }
+            | _robustness(a)
             for a in row.analyses
         ],
         "risk_of_bias": "not assessed" if not row.extraction.risk_of_bias else "see the data file",

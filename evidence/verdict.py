@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evidence.claims import Claim
+from evidence.dependence import people
 from evidence.model import AnalysisResult, DirectionCount, Estimate, Verdict
 from meta.measures.registry import measure_named
 from meta.results import PooledEffect, show
@@ -158,6 +159,14 @@ def _too_few(primary: AnalysisResult, caveats: list[str]) -> Verdict:
             f"{_subject(primary)}, the estimates are {each}. {why}",
             tuple(caveats),
         )
+    if k > 2:
+        return Verdict(
+            "uncertain",
+            "Uncertain: too few groups of people",
+            f"{_subject(primary)}, the estimates are {each}. They come from too few groups of "
+            "people for a pooled answer.",
+            tuple(caveats),
+        )
     return Verdict(
         "uncertain",
         "Uncertain: two studies with numbers",
@@ -259,8 +268,8 @@ def _studies_without_numbers(analysis: AnalysisResult) -> int:
 
 def _subject(primary: AnalysisResult) -> str:
     studies = len({e.study.study_id for e in primary.estimates})
-    people = sum(e.n for e in primary.estimates)
-    return f"In {studies} {_plural(studies, 'study', 'studies')} ({people} people)"
+    n = people(primary.plan, primary.estimates)
+    return f"In {studies} {_plural(studies, 'study', 'studies')} ({n} people)"
 
 
 def _numbers(result: PooledEffect) -> str:

@@ -111,24 +111,43 @@ def same_author_and_year(claim: Claim, extraction: Extraction) -> Iterator[Findi
             )
 
 
-@check("dependence", looks_for="primary rows of one analysis that share people")
+@check(
+    "dependence",
+    looks_for="primary rows of one analysis that share people, unless its plan handles them",
+)
 def shared_people(claim: Claim, extraction: Extraction) -> Iterator[Finding]:
     same_as = {s.study_id: s.same_as or s.study_id for s in extraction.studies}
+    handled = {a.id for a in claim.plan.analyses if a.dependent != "refuse"}
     by_analysis: dict[str, list[EffectRow]] = defaultdict(list)
     for row in extraction.effects:
         if row.role == "primary" and _gives_a_number(row):
             by_analysis[row.analysis].append(row)
     for rows in by_analysis.values():
         for a, b in combinations(rows, 2):
-            if b.effect_id in a.dependent_with or a.effect_id in b.dependent_with:
+            declared = b.effect_id in a.dependent_with or a.effect_id in b.dependent_with
+            if declared and b.analysis not in handled:
                 yield about_row(
                     "dependence",
                     "error",
                     b,
                     f"shares people with {a.effect_id}, and both are primary in {b.analysis!r}",
-                    "give one of them the role `sensitivity` or `context`",
+                    "give one of them the role `sensitivity` or `context`, or plan how such rows "
+                    "are handled (`dependent` in the claim file)",
                 )
+            elif declared:
+                continue
             elif same_as.get(a.study_id, a.study_id) == same_as.get(b.study_id, b.study_id):
+                if b.analysis in handled:
+                    if a.study_id == b.study_id:
+                        yield about_row(
+                            "dependence",
+                            "note",
+                            b,
+                            f"is of the study of {a.effect_id} and not in its dependent_with: "
+                            f"{b.analysis!r} takes them as separate people",
+                            "if they share people, say so in dependent_with",
+                        )
+                    continue
                 yield about_row(
                     "dependence",
                     "warning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from itertools import groupby
 from markupsafe import Markup
 
 from evidence.claims import Analysis, Search
+from evidence.dependence import ROBUST, ThreeLevelPool, people, with_robust_interval
+from evidence.dependence import weights as weights_of
 from evidence.model import (
     AnalysisResult,
     EffectRow,
     Estimate,
     EvidenceRow,
+    Part,
     PublishedResult,
     SearchRun,
     Sensitivity,
@@ -26,7 +30,7 @@ from evidence.strategy_text import NumberedLine, numbered_lines
 from evidence.tables import interval
 from meta.measures import measure_named
 from meta.measures.registry import Measure
-from meta.results import PooledEffect, show
+from meta.results import PooledEffect, show, show_p
 
 MISSING_IN_VERDICT = 2  # missing results named in the verdict; more are named in their section
 SHOWN_IN_FULL = 6  # estimates listed on the front page before the rest becomes a link
@@ -104,7 +108,7 @@ class AnalysisView:
 
     @property
     def people(self) -> int:
-        return sum(e.n for e in self.result.estimates)
+        return people(self.plan, self.result.estimates)
 
     @property
     def scale(self) -> str:
@@ -129,6 +133,24 @@ class AnalysisView:
         if self.plan.design == "pre-post, one arm":
             return "Cannot decide: no control group"
         return "Does not decide: another question"
+
+    @property
+    def looks(self) -> tuple[Part, ...]:
+        """How the pool holds: the looks that found something to tell."""
+        return tuple(p for p in self.result.robustness if p.computed)
+
+    @property
+    def not_computed(self) -> tuple[str, ...]:
+        """Why other looks give no number, a sentence each."""
+        return tuple(p.finding for p in self.result.robustness if not p.computed)
+
+    @property
+    def shared_rows(self) -> tuple[tuple[Estimate, ...], ...]:
+        """The rows that share people, a group each."""
+        if self.result.dependence is None:
+            return ()
+        of = {e.row.effect_id: e for e in self.result.estimates}
+        return tuple(tuple(of[i] for i in group) for group in self.result.dependence.sharing)
 
     @property
     def unusable_by_reason(self) -> tuple[tuple[str, tuple[EffectRow, ...]], ...]:
@@ -311,9 +333,7 @@ def claim_view(row: EvidenceRow, *, query: str) -> ClaimView:
 def _analysis(row: EvidenceRow, result: AnalysisResult) -> AnalysisView:
     plan = result.plan
     measure = measure_named(plan.measure)
-    weights: Sequence[str] = [""] * len(result.estimates)
-    if result.result is not None:
-        weights = [words.percent(float(w), 1) for w in result.result.weights]
+    weights = _weights(result)
     left_out = [s for s in result.sensitivities if s.kind == "leave-one-out"]
     others = [s for s in result.sensitivities if s.kind != "leave-one-out"]
     return AnalysisView(
@@ -335,6 +355,22 @@ def _analysis(row: EvidenceRow, result: AnalysisResult) -> AnalysisView:
         left_out=_with_pools(plan, measure, left_out),
         left_out_span=_ending(measure, left_out),
     )
+
+
+def _weights(result: AnalysisResult) -> list[str]:
+    """The weight of each row; rows that were combined share one, which says so."""
+    found = weights_of(result)
+    if not found:
+        return [""] * len(result.estimates)
+    units = [] if result.dependence is None else result.dependence.units
+    size = {row: len(unit) for unit in units for row in unit}
+    told = []
+    for e in result.estimates:
+        text = words.percent(found[e.row.effect_id], 1)
+        if (n := size.get(e.row.effect_id, 1)) > 1:
+            text += f" for {n} rows together"
+        told.append(text)
+    return told
 
 
 def _shown(e: Estimate, plan: Analysis, measure: Measure, *, weight: str, role: str) -> Shown:
@@ -373,10 +409,6 @@ def pool(plan: Analysis, measure: Measure, result: PooledEffect) -> Pool:
     """A pooled effect in words, on both scales."""
     level = words.level_text(result.level)
     bounds = words.between(measure, result.ci)
-    if result.ci_method == "Wald":
-        other, other_ci = "Knapp-Hartung", result.knapp_hartung_ci
-    else:
-        other, other_ci = "Wald", result.wald_ci
     standard_error = f"standard error {show(result.se, 3)}"
     if measure.scale == "identity":
         scale = f"the scale shown; {standard_error}"
@@ -392,11 +424,31 @@ def pool(plan: Analysis, measure: Measure, result: PooledEffect) -> Pool:
         lies=words.lies(measure, result.ci, plan.left, plan.right),
         prediction="" if result.prediction is None else words.between(measure, result.prediction),
         prediction_method=_prediction_method(result),
-        other_interval=f"{other} instead: {words.between(measure, other_ci)}",
+        other_interval=_other_interval(measure, result),
         on_analysis_scale=scale,
         test=f"{letter} = {show(result.statistic)}",
         result=result,
     )
+
+
+def _other_interval(measure: Measure, result: PooledEffect) -> str:
+    """The interval that is not shown as the first, in words."""
+    if isinstance(result, ThreeLevelPool):
+        return _robust_beside(measure, result)
+    if result.ci_method == "Wald":
+        return f"Knapp-Hartung instead: {words.between(measure, result.knapp_hartung_ci)}"
+    return f"Wald instead: {words.between(measure, result.wald_ci)}"
+
+
+def _robust_beside(measure: Measure, found: ThreeLevelPool) -> str:
+    """The cluster-robust interval of a three-level mean, in words."""
+    robust = with_robust_interval(found)
+    if math.isnan(robust.se):
+        return f"{words.capital(ROBUST)} instead: undefined, {'; '.join(found.robust.notes)}"
+    df = "" if robust.df is None else f"{show(robust.df, 1)} degrees of freedom, "
+    ends = words.between(measure, robust.ci)
+    told = [f"{words.capital(ROBUST)} instead: {ends} ({df}{show_p(robust.p)})"]
+    return "; ".join([*told, *found.robust.notes])
 
 
 def _prediction_method(result: PooledEffect) -> str:
