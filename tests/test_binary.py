@@ -138,6 +138,15 @@ def test_a_study_alone_is_its_own_odds_ratio() -> None:
     assert found.summary().endswith("1 study, Mantel-Haenszel")
 
 
+# metafor 3.8-1: rma.mh(ai=0, bi=20, ci=5, di=17) has QE = 0 for RD.
+@pytest.mark.parametrize("measure", ["OR", "RR", "RD"])
+def test_one_study_has_no_heterogeneity_though_its_row_is_corrected(measure: str) -> None:
+    cells = {"events_1": [0], "total_1": [20], "events_2": [5], "total_2": [22]}
+    found = mantel_haenszel(measure, **cells)
+    assert (found.q, found.q_p, found.i2) == (0.0, 1.0, 0.0)
+    assert peto(**cells).i2 == 0.0
+
+
 def test_the_correction_is_named_and_touches_only_the_rows() -> None:
     counts = {"total_1": [20, 20], "events_2": [2, 4], "total_2": [20, 20]}
     plain = mantel_haenszel("OR", events_1=[0, 3], **counts, study=["Arno", "Bode"])
