@@ -27,7 +27,8 @@ NAN = math.nan
 EXACT_FLIPS = 2**20  # sign patterns enumerated at most, about a second
 EXACT_ORDERS = 2**17  # orders of a design enumerated at most
 DRAWS = 9_999  # so that (1 + count)/(1 + draws) is a round number
-TIE = 1e-8  # relative distance at which a permuted statistic ties with the observed one
+TIE = 2**-26  # distance at which a permuted statistic ties with the observed one, as in metafor
+ROUNDED = 1e-12  # and what rounding may leave of a large one, relative
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -181,7 +182,7 @@ def permutation_test(
         joints = np.full(len(permuted), NAN)
     else:
         permuted, joints = _reordered(effects, design, method, chosen, total, source, workers)
-    reached = np.abs(permuted) >= np.abs(statistic) * (1 - TIE)
+    reached = np.abs(permuted) >= np.abs(statistic) * (1 - ROUNDED) - TIE
     more = 0 if exact else 1  # the observed order is one of the sample
     count = len(permuted) + more
     return PermutationTest(
@@ -197,7 +198,7 @@ def permutation_test(
         np.where(np.isnan(statistic), NAN, (reached.sum(0) + more) / count),
         np.array([two_sided_p(float(t), observed.df_of(chosen)) for t in statistic]),
         joint,
-        NAN if alone else float(((joints >= joint * (1 - TIE)).sum() + more) / count),
+        NAN if alone else float(((joints >= joint * (1 - ROUNDED) - TIE).sum() + more) / count),
         permuted,
         () if exact else (f"{draws:,} of {possible:.3g} permutations were drawn at random",),
     )

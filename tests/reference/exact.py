@@ -267,6 +267,8 @@ def _iterated(data: Data, method: str, guess: float) -> Decimal:
         if data.fit(ZERO).rss <= k - p:
             return ZERO
         return root(lambda t: (f := data.fit(t)).rss - (k - p) - t * f.trace, guess)
+    if method == "GENQM":  # its equation is an integral, which the caller has to check
+        return Decimal(guess)
     raise ArithmeticError(f"no equation for {method}")
 
 
@@ -284,8 +286,8 @@ def tau2_se(data: Data, method: str, t: Decimal) -> float:
         return float((TWO / dot(at.w, at.w)).sqrt())
     if method in Q_ROOTS:
         return float((TWO * k * k / free).sqrt() / sum(at.w, ZERO))
-    if method in ("HE", "GENQ"):
-        found = data.given(ZERO) if method == "GENQ" else Fit(data, ones, ZERO)
+    if method in ("HE", "GENQ", "GENQM"):
+        found = Fit(data, ones, ZERO) if method == "HE" else data.given(ZERO)
         return float((TWO * found.trace_of(d)).sqrt() / found.trace)
     if method == "DL":
         return float((TWO * start.trace_of(d)).sqrt() / start.trace)
