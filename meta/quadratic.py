@@ -47,6 +47,8 @@ def _largest(products: Array, basis: Array) -> float:
     low, high = float(ordered[min(p, len(ordered) - 1)]), float(ordered[0])
     while high > 1.25 * low:
         s = math.sqrt(low * high)
+        while (np.abs(1 - products / s) < 1e-9).any():  # beside a product, not on it
+            s *= 1 + 1e-7
         inner = basis.T @ (basis / (1 - products / s)[:, None])
         above = int((products > s).sum()) - int((np.linalg.eigvalsh(inner) < 0).sum())
         low, high = (s, high) if above else (low, s)

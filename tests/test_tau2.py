@@ -411,6 +411,13 @@ def test_the_tail_of_a_quadratic_form_is_chi_squared_for_equal_products():
             assert tail == pytest.approx(exact, rel=1e-11, abs=1e-300)
 
 
+def test_a_bound_that_meets_a_multiplier_goes_beside_it():
+    products = np.array([1.0, 3.0, 9.0, 9.0])  # the first bound tried, sqrt(1 * 9), is one of them
+    basis = np.full((4, 1), 0.5)
+    tails = [upper_tail(q, products, basis) for q in (0.5, 3.0, 15.0)]
+    assert tails == pytest.approx([upper_tail(q, products + 1e-9, basis) for q in (0.5, 3.0, 15.0)])
+
+
 def test_the_tail_of_a_quadratic_form_agrees_with_simulation():
     rng = np.random.default_rng(7)
     products = np.array([0.2, 0.5, 1.0, 3.0, 9.0])
