@@ -1,0 +1,137 @@
+"""Linting a file: a claim file, each string of its strategy in place, or a text with a query."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evidence import files
+from evidence.errors import SchemaError
+from evidence.query.findings import SEVERITIES, Finding, Places
+from evidence.query.lint import lint, lint_json, render
+from evidence.toml_positions import positions
+
+Keys = tuple[str | int, ...]
+_HEADINGS = "headings-alone"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Linted:
+    """The findings of one file, with their places in it."""
+
+    name: str
+    text: str
+    findings: tuple[Finding, ...]
+    claim_file: bool
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {s: sum(f.severity == s for f in self.findings) for s in SEVERITIES}
+
+    def json(self) -> dict[str, Any]:
+        """For a program; a text file also has its query as read and as mended."""
+        if not self.claim_file:
+            body: dict[str, Any] = json.loads(lint_json(self.text, name=self.name))
+            return body
+        return {
+            "file": self.name,
+            "counts": self.counts,
+            "findings": [dataclasses.asdict(f) for f in self.findings],
+        }
+
+    def words(self) -> str:
+        """For the terminal."""
+        shown = render(self.text, self.findings, name=self.name)
+        counts = ", ".join(f"{n} {s}{'' if n == 1 else 's'}" for s, n in self.counts.items())
+        return f"{shown}\n{self.name}: {counts}" if shown else f"{self.name}: {counts}"
+
+
+def lint_file(path: Path, *, name: str) -> Linted:
+    """Lint a claim file (.toml) or a text file that holds one query.
+
+    Raises
+    ------
+    SchemaError
+        If a .toml file cannot be read as one.
+    """
+    text = files.read_text(path)
+    if path.suffix != ".toml":
+        return Linted(name, text, tuple(lint(text)), claim_file=False)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise SchemaError(
+            f"{name} is no TOML", [f"{name}: {fault}"], remedy="correct it as the message says"
+        ) from None
+    spans, places = positions(text).spans, Places(text)
+    found: list[Finding] = []
+    for keys, query, block in _queries(data):
+        span = spans.get(keys)
+        alone = any(f.code == _HEADINGS for f in lint(block))
+        for finding in lint(query, named_sets=keys[-1] == "combine"):
+            if keys[-1] == "combine" and finding.code in ("untagged", "unknown-flag"):
+                continue
+            if finding.code == _HEADINGS and not alone:  # another line has the words
+                continue
+            start = 0
+            if span is not None:
+                start = _offset(text, span.start, span.end, query, finding.start)
+            line, column = places.position(start)
+            found.append(dataclasses.replace(finding, start=start, line=line, column=column))
+    found.sort(key=lambda f: (f.start, f.code))
+    return Linted(name, text, tuple(found), claim_file=True)
+
+
+def _queries(data: Mapping[str, Any]) -> Iterator[tuple[Keys, str, str]]:
+    """Every string of the strategy that PubMed would receive, with its keys and its block."""
+    search = data.get("search")
+    if not isinstance(search, dict):
+        return
+    for kind in ("blocks", "filters"):
+        group = search.get(kind)
+        for name, block in group.items() if isinstance(group, dict) else ():
+            lines = block.get("lines") if isinstance(block, dict) else None
+            texts = [
+                (i, terms)
+                for i, line in enumerate(lines if isinstance(lines, list) else ())
+                if isinstance(terms := line.get("terms") if isinstance(line, dict) else None, str)
+                and terms.strip()
+            ]
+            # A filter may rest on headings alone, as published ones do.
+            whole = " OR ".join(f"({t})" for _, t in texts) if kind == "blocks" else ""
+            for i, terms in texts:
+                yield ("search", kind, name, "lines", i, "terms"), terms, whole
+    if isinstance(combine := search.get("combine"), str) and combine.strip():
+        yield ("search", "combine"), combine, ""
+
+
+def _offset(text: str, start: int, end: int, query: str, at: int) -> int:
+    r"""Where a place of a TOML string stands in the file.
+
+    Escapes make a string longer in the file than it is; the walk matches characters one by one
+    and takes ``\"`` and the like as one.
+    """
+    raw = text[start:end]
+    quotes = raw[:1] * (3 if raw[:3] in ('"""', "'''") else 1)
+    begin = start + len(quotes)
+    if len(quotes) == 3 and text[begin : begin + 1] == "\n":  # the first line break does not count
+        begin += 1
+    place, done = begin, 0
+    literal = raw.startswith("'")
+    while done < at and place < end:
+        if not literal and text[place] == "\\":
+            following = text[place + 1 : place + 2]
+            if following in "\n\r \t":  # a line that goes on
+                place += 1
+                while place < end and text[place].isspace():
+                    place += 1
+                continue
+            place += {"u": 6, "U": 10}.get(following, 2)
+        else:
+            place += 1
+        done += 1
+    return min(place, end)

@@ -1,0 +1,99 @@
+"""`evidence lint`: every finding stands where the reader sees it, in a claim file or a text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.cli import main
+from evidence.errors import SchemaError
+from evidence.query.lint import lint
+from evidence.strategy_files import lint_file
+
+CLAIM = '''
+[search]
+combine = "#hiit AND #bdnf"
+
+[search.blocks.hiit]
+about = "x"
+lines = [
+  { terms = '"interval training"[tiab] OR sprint*[tiab:~3]', why = "x" },
+]
+
+[search.blocks.bdnf]
+about = "x"
+
+[[search.blocks.bdnf.lines]]
+terms = "\\"brain-derived\\"[tiab] OR bdnf[tiba]"
+why = "x"
+
+[[search.blocks.bdnf.lines]]
+terms = """
+bdnf[tiab] OR
+  trkb[tiba]"""
+why = "x"
+'''
+
+
+def test_findings_of_a_claim_file_stand_at_their_line_and_column(tmp_path):
+    path = tmp_path / "claim.toml"
+    path.write_text(CLAIM)
+    found = [f for f in lint_file(path, name="claim.toml").findings if f.severity == "error"]
+    lines = CLAIM.split("\n")
+    for finding in found:
+        assert CLAIM[finding.start] == lines[finding.line - 1][finding.column - 1]
+    texts = [CLAIM[f.start : f.start + f.length] for f in found]
+    assert sum("tiba" in text for text in texts) == 2
+    assert "sprint*[tiab:~3]" in texts
+    assert [f.line for f in found if "tiba" in CLAIM[f.start : f.start + f.length]] == [15, 21]
+
+
+def test_a_block_with_words_in_another_line_has_not_headings_alone(tmp_path):
+    path = tmp_path / "claim.toml"
+    one = '[[search.blocks.a.lines]]\nterms = "Exercise[mh]"\n'
+    path.write_text(one)
+    codes = {f.code for f in lint_file(path, name="x").findings}
+    assert "headings-alone" in codes
+    path.write_text(one + '[[search.blocks.a.lines]]\nterms = "exercise[tiab]"\n')
+    assert lint_file(path, name="x").findings == ()
+
+
+@given(st.text(alphabet='ab"\\\n\tü[]* é', min_size=1, max_size=30))
+def test_a_text_file_is_linted_as_it_is(text):
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "query.txt"
+        path.write_bytes(text.encode())
+        assert lint_file(path, name="q").findings == tuple(lint(text))
+
+
+def test_a_file_that_is_no_toml_is_a_fault(tmp_path):
+    path = tmp_path / "claim.toml"
+    path.write_text("a = ")
+    with pytest.raises(SchemaError, match="is no TOML"):
+        lint_file(path, name="claim.toml")
+
+
+def test_the_command_ends_with_1_only_for_errors_and_prints_json(tmp_path):
+    bad, fair = tmp_path / "bad.txt", tmp_path / "fair.txt"
+    bad.write_text("bdnf[tiba]")
+    fair.write_text("bdnf[tiab]")
+    ran = CliRunner().invoke(main, ["lint", str(bad), "--json"])
+    told = json.loads(ran.stdout)
+    assert (ran.exit_code, told["counts"]["error"]) == (1, 1)
+    assert {"code", "severity", "line", "column", "message", "remedy", "fix"} <= set(
+        told["findings"][0]
+    )
+    ran = CliRunner().invoke(main, ["lint", str(fair)])
+    assert (ran.exit_code, ran.output) == (0, f"{fair}: 0 errors, 0 warnings, 0 notes\n")
+
+
+def test_the_projects_own_strategies_have_no_error(root):
+    for path in sorted((root / "queries").glob("*.toml")):
+        assert lint_file(path, name=path.name).counts["error"] == 0
