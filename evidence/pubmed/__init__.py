@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from evidence.pubmed.articles import Refused, parse_articles, stream_articles
+from evidence.pubmed.articles import (
+    Deleted,
+    NotWhole,
+    Unreadable,
+    parse_articles,
+    stream_articles,
+)
 from evidence.pubmed.nbib import NbibFile, read_nbib
 from evidence.pubmed.records import Batch, details, served
 from evidence.pubmed.search import Found, find
 
 __all__ = [
     "Batch",
+    "Deleted",
     "Found",
     "NbibFile",
-    "Refused",
+    "NotWhole",
+    "Unreadable",
     "details",
     "find",
     "parse_articles",

@@ -1,0 +1,1 @@
+"""PubMed files read, kept and searched."""
