@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
@@ -42,12 +42,20 @@ ABANDONED_S = 2 * REPLY_S  # no request lives longer than this
 TRY_LATER = "run the same command again later; what was received so far is kept"
 
 
+Fields = Mapping[str, str | Sequence[str]]  # a list is a parameter that repeats
+Keep = Callable[[str, Fields, int, bytes], None]  # utility, request, status, body
+
+
 class Passing(Exception):
     """A fault that may pass: the request is worth sending again."""
 
     def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
         super().__init__(reason)
         self.wait_s = wait_s  # what the service asked for
+
+
+class _NoConnection(Exception):
+    """No connection could be made: the service cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +225,16 @@ class Eutils:
         Time and jitter, for tests.
     progress : callable
         Receives a line of plain text when something takes longer.
+    keep : callable
+        Receives every reply that arrived whole, faults included, without the key.
 
     Attributes
     ----------
     requests : int
         Requests sent so far, retries included.
     """
+
+    service = "PubMed"  # in messages
 
     def __init__(
         self,
@@ -240,6 +252,7 @@ class Eutils:
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
         progress: Callable[[str], None] | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         parts = urlsplit(self.base)
@@ -260,6 +273,7 @@ class Eutils:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._tell = progress or (lambda line: None)
+        self._keep = keep
         self._local = threading.local()
         self._unreachable: str | None = None
         self._probed = False
@@ -268,7 +282,11 @@ class Eutils:
 
     @classmethod
     def from_environ(
-        cls, environ: Mapping[str, str], *, progress: Callable[[str], None] | None = None
+        cls,
+        environ: Mapping[str, str],
+        *,
+        progress: Callable[[str], None] | None = None,
+        keep: Keep | None = None,
     ) -> Eutils:
         """As the environment says; see `settings_from`."""
         settings = settings_from(environ)
@@ -278,6 +296,7 @@ class Eutils:
             api_key=settings.api_key,
             cache=settings.cache,
             progress=progress,
+            keep=keep,
         )
 
     def __repr__(self) -> str:
@@ -287,7 +306,7 @@ class Eutils:
         """Tell the user one line of progress."""
         self._tell(self._redact(line))
 
-    def call(self, name: str, fields: Mapping[str, str], read: Callable[[bytes], T]) -> T:
+    def call(self, name: str, fields: Fields, read: Callable[[bytes], T]) -> T:
         """POST ``fields`` to utility ``name`` and return what ``read`` makes of the reply.
 
         Sent again, at most 5 times with doubling delays and jitter, after 429, 5xx, a timeout, a
@@ -320,7 +339,8 @@ class Eutils:
                 asked = f", which asked to wait {wait_s:.0f} s" if wait_s > LONGEST_WAIT_S else ""
                 # Raised outside the handler: the exception of the transport holds the request.
                 refusal = SourceBusy(
-                    f"PubMed did not answer {name} in {attempt + 1} attempts{asked}: {reason}",
+                    f"{self.service} did not answer {name} in {attempt + 1} attempts{asked}: "
+                    f"{reason}",
                     remedy=TRY_LATER,
                 )
                 break
@@ -335,24 +355,71 @@ class Eutils:
             remedy=refusal.remedy,
         )
 
-    def _post(self, name: str, fields: Mapping[str, str]) -> bytes:
+    def _post(self, name: str, fields: Fields) -> bytes:
         self._reach()
-        form = {**fields, **self._identity}
+        form = self._form(fields)
+        with self._limiter.slot():
+            self.requests += 1
+            status, headers, body = self._within_deadline(self._address(name), form)
+        if self._keep is not None:
+            self._keep(name, fields, status, self._redact_bytes(body))
+        _judge(status, headers, body, service=self.service)
+        return body
+
+    def _form(self, fields: Fields) -> dict[str, str | Sequence[str]]:
+        """What is sent: the request, who asks, and the key."""
+        form: dict[str, str | Sequence[str]] = {**fields, **self._identity}
         if self._key:
             form["api_key"] = self._key
-        reason = ""
+        return form
+
+    def _address(self, name: str) -> str:
+        # The citation matcher alone ends otherwise (NBK25499).
+        return f"{self.base}/{name}.{'cgi' if name == 'ecitmatch' else 'fcgi'}"
+
+    def _send(self, session: requests.Session, url: str, form: Fields) -> requests.Response:
+        return session.post(
+            url,
+            data=form,
+            timeout=(self._connect_s, self._timeout_s),
+            stream=True,
+            allow_redirects=False,  # a redirected POST would arrive as a GET
+        )
+
+    def _within_deadline(self, url: str, form: Fields) -> tuple[int, Mapping[str, str], bytes]:
+        """One exchange that takes at most ``reply_s`` seconds, headers that drip included.
+
+        The timeouts of a socket count from byte to byte only, so the exchange has a thread of its
+        own, which is left behind when the time is over; its connections are closed under it.
+        """
+        session = self._session()
+        outcome: list[tuple[int, Mapping[str, str], bytes] | BaseException] = []
+
+        def exchange() -> None:
+            try:
+                outcome.append(self._exchange(session, url, form))
+            except BaseException as fault:  # handed to the thread that waits
+                outcome.append(fault)
+
+        thread = threading.Thread(target=exchange, daemon=True)
+        thread.start()
+        thread.join(self._reply_s + self._connect_s)
+        if not outcome:
+            self.close()  # the next request gets new connections
+            raise Passing(f"the reply was not whole after {self._reply_s:.0f} s")
+        if isinstance(outcome[0], _NoConnection):
+            self._give_up(str(outcome[0]))
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0] from None
+        return outcome[0]
+
+    def _exchange(
+        self, session: requests.Session, url: str, form: Fields
+    ) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            with self._limiter.slot():
-                self.requests += 1
-                reply = self._session().post(
-                    f"{self.base}/{name}.fcgi",
-                    data=form,
-                    timeout=(self._connect_s, self._timeout_s),
-                    stream=True,
-                    allow_redirects=False,  # a redirected POST would arrive as a GET
-                )
-                with reply:
-                    body = self._body(reply)
+            reply = self._send(session, url, form)
+            with reply:
+                return reply.status_code, reply.headers, self._body(reply)
         except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError):
             reason = "no connection could be made"
         except requests.exceptions.SSLError:
@@ -366,10 +433,8 @@ class Eutils:
             reason = "no connection could be made"
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise Passing("the transfer broke before its end") from None
-        if reason:
-            self._give_up(reason)
-        _judge(reply.status_code, reply.headers, body)
-        return body
+        # Raised outside the handler: the exception of the transport holds the request.
+        raise _NoConnection(reason)
 
     def _body(self, reply: requests.Response) -> bytes:
         """The whole body, unless it drips or takes longer than ``reply_s`` seconds."""
@@ -437,9 +502,15 @@ class Eutils:
     def _give_up(self, reason: str) -> NoReturn:
         self._unreachable = reason
         raise SourceUnreachable(
-            f"PubMed ({self._host}) cannot be reached: {reason[0].lower()}{reason[1:]}",
+            f"{self.service} ({self._host}) cannot be reached: {reason[0].lower()}{reason[1:]}",
             remedy="check the network; until then everything is built from what is on disk",
         )
+
+    def _redact_bytes(self, body: bytes) -> bytes:
+        """``body`` without the key, which some faults repeat."""
+        if not self._key or self._key.lower().encode() not in body.lower():
+            return body
+        return self._redact(body.decode("utf-8", "replace")).encode()
 
     def _redact(self, text: str) -> str:
         """``text`` without the key in any of its spellings."""
@@ -453,7 +524,9 @@ def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _judge(status: int, headers: Mapping[str, str], body: bytes) -> None:
+def _judge(
+    status: int, headers: Mapping[str, str], body: bytes, *, service: str = "PubMed"
+) -> None:
     """Raise what the status or the first bytes of a reply mean; bodies are never repeated."""
     start = body[:400].lstrip().lower()
     if status == 429 or (start.startswith(b"{") and b"rate limit exceeded" in start):
@@ -462,16 +535,16 @@ def _judge(status: int, headers: Mapping[str, str], body: bytes) -> None:
         raise Passing(f"HTTP {status}", wait_s=_retry_after_s(headers))
     if status == 414:
         raise SourceError(
-            "PubMed refuses a request of this length (HTTP 414)", remedy="shorten the query"
+            f"{service} refuses a request of this length (HTTP 414)", remedy="shorten the query"
         )
     if status == 400 and re.search(rb"api[ _-]?key", body, re.IGNORECASE):
         raise SourceError(
-            "PubMed refuses the API key (HTTP 400)",
+            f"{service} refuses the API key (HTTP 400)",
             remedy="correct NCBI_API_KEY, or unset it to go on at 3 requests a second",
         )
     if status != 200:
         raise SourceError(
-            f"PubMed refuses the request (HTTP {status})",
+            f"{service} refuses the request (HTTP {status})",
             remedy="check EVIDENCE_EUTILS_URL and the query",
         )
     if not start:

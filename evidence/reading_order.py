@@ -58,7 +58,7 @@ def reading_order_rows(records: Sequence[tuple[Record, float]]) -> Iterator[dict
             "score": f"{score:.4f}",
             "pmid": record.pmid,
             "year": record.year,
-            "title": record.title,
+            "title": record.shown_title,
             "journal": record.journal,
-            "link": f"https://pubmed.ncbi.nlm.nih.gov/{record.pmid}/",
+            "link": record.link,
         }

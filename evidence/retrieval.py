@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evidence.errors import SourceError, SourceUnreachable
+from evidence.errors import SourceError, SourceIncomplete, SourceUnreachable
 from evidence.fetch import Eutils
 from evidence.model import SearchRun
 from evidence.pubmed import Found, details, find, served
-from evidence.store import Store
+from evidence.pubmed.archive import Archive
+from evidence.pubmed.records import BATCH
+from evidence.pubmed.search import Part, Slice
+from evidence.store import State, Store
 
 SOURCE = "pubmed"
+SLICE_DAYS = 2  # how long the parts of a search that was stopped may be used to go on
+LOOKS = 3  # searches that may contradict themselves before the answer counts as incomplete
 OVERLAP_DAYS = 2  # PubMed dates revisions in its own time zone, and its index lags behind
 
 
@@ -61,6 +68,7 @@ class IncludedCheck:
     lost: tuple[str, ...] = ()  # held in the store, but no longer served
     requests: int = 0
     problem: SourceError | None = None
+    states: tuple[State, ...] = ()  # concerns, errata, updates, republications not yet told
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +100,16 @@ def update_claim(
     *,
     on: dt.date,
     received: set[str] | None = None,
+    archive: Archive | None = None,
+    doubtful: set[str] | None = None,
 ) -> Retrieval:
     """Search for one claim and bring the store up to date.
 
     One search lists all PMIDs; a second one those revised since the last run. Fetched are only
     records that are not held, were revised, or were last received more than 90 days ago. Each
-    batch is kept at once, so that a run that was interrupted goes on where it stopped; the
-    claim's own set changes only at the end, in one step.
+    batch is kept at once, and so is each part of a search beyond 9,999, so that a run that was
+    interrupted goes on where it stopped; the claim's own set changes only at the end, in one step.
+    Records fall out of the set only after two searches have agreed that they do.
 
     Parameters
     ----------
@@ -115,7 +126,10 @@ def update_claim(
     """
     received = set() if received is None else received
     before = eutils.requests
-    found = find(query, eutils)
+    slices = _Kept(store, query, on, archive)
+    found = _find_surely(claim, query, eutils, store, slices)
+    if archive is not None:
+        archive.log_search(claim, found, on=on)
     full = _run(claim, found, on, "full")
     since = _since(claim, store, on)
     revised: set[str] = set()
@@ -132,6 +146,8 @@ def update_claim(
     # On a second run of the same day the same revisions are listed again: they are held.
     seen = store.revised_seen(claim, on)
     wanted |= {p for p in revised if p not in seen or fetched.get(p, "") < on.isoformat()}
+    if doubtful is not None:
+        doubtful.update(revised - wanted - received)
     changed: list[str] = []
     retracted: list[str] = []
     not_served: list[str] = []
@@ -145,7 +161,9 @@ def update_claim(
         full = _run(
             claim, found, on, "full", f"listed by PubMed but not served: {', '.join(not_served)}"
         )
+        store.expire(not_served)  # a revision that did not arrive is asked for again
     settled = store.settle(claim, found.pmids, full, revised=revised, revised_run=revised_run)
+    slices.forget()
     return Retrieval(
         claim=claim,
         new=settled.new,
@@ -158,6 +176,59 @@ def update_claim(
     )
 
 
+class _Kept:
+    """The parts of one query in the store; see `evidence.pubmed.search.Slices`."""
+
+    def __init__(self, store: Store, query: str, on: dt.date, archive: Archive | None) -> None:
+        self._store, self._on, self._archive = store, on, archive
+        self._name = hashlib.sha256(query.encode()).hexdigest()
+        self._since = on - dt.timedelta(days=SLICE_DAYS)
+
+    def kept(self) -> list[Slice]:
+        return [
+            Slice(Part(low, high, len(pmids), reply), pmids)
+            for low, high, reply, pmids in self._store.slices(self._name, since=self._since)
+            # A part whose reply is no longer archived could not be audited.
+            if not reply or self._archive is None or self._archive.has(reply)
+        ]
+
+    def since(self) -> str:
+        return f"{self._since - dt.timedelta(days=OVERLAP_DAYS):%Y/%m/%d}"
+
+    def keep(self, slice_: Slice) -> None:
+        part = slice_.part
+        self._store.keep_slice(
+            self._name, part.low, part.high, slice_.pmids, reply=part.reply, on=self._on
+        )
+
+    def forget(self) -> None:
+        self._store.forget_slices(self._name, before=self._since)
+
+
+def _find_surely(claim: str, query: str, eutils: Eutils, store: Store, slices: _Kept) -> Found:
+    """The whole result; PMIDs of the last one are missing only where a second search agrees.
+
+    The second one asks in other words, for the range of PMIDs from the first to the last that is
+    missing, and must give just what the first gave there.
+    """
+    for _ in range(LOOKS):
+        found = find(query, eutils, slices=slices)
+        lacking = sorted(map(int, store.falling_out(claim, found.pmids)))
+        if not lacking:
+            return found
+        low, high = lacking[0], lacking[-1]
+        eutils.progress(f"{claim}: {len(lacking):,} records are no longer found; making sure")
+        again = find(query, eutils, extra=f"{low}:{high}[uid]")
+        if again.pmids == tuple(p for p in found.pmids if low <= int(p) <= high):
+            return found
+        slices.forget()
+    raise SourceIncomplete(
+        f"PubMed's answer is incomplete: {LOOKS} times in a row it left out records of the last "
+        "complete search and then listed them",
+        remedy="run the same command again later; the last complete state is kept",
+    )
+
+
 def check_included(
     included: Iterable[str],
     eutils: Eutils,
@@ -165,11 +236,13 @@ def check_included(
     *,
     on: dt.date,
     received: Iterable[str] = (),
+    doubtful: Iterable[str] = (),
 ) -> IncludedCheck:
     """Ask for the included studies in one request, so that no retraction is missed.
 
     Those in ``received`` arrived with a search of this run and are not asked for again. One that
-    the store holds and the reply lacks is asked for once more before it is called lost.
+    the store holds and the reply lacks is asked for once more before it is called lost. Room that
+    is left in the request is filled with ``doubtful`` records.
 
     Raises
     ------
@@ -179,13 +252,15 @@ def check_included(
     before = eutils.requests
     asked = sorted(set(included) - set(received), key=int)
     held = store.fetched_on(asked)
-    records = served(asked, eutils)
+    room = max(0, BATCH - len(asked))
+    others = sorted(set(doubtful) - set(received) - set(asked), key=int, reverse=True)[:room]
+    records = served([*asked, *others], eutils)
     missing = [pmid for pmid in asked if pmid not in records]
     if lost := [pmid for pmid in missing if pmid in held]:
         records |= served(lost, eutils)
     added = store.add(records.values(), on=on)
     return IncludedCheck(
-        changed=added.changed,
+        changed=tuple(pmid for pmid in added.changed if pmid not in others),
         unknown=tuple(pmid for pmid in missing if pmid not in held),
         lost=tuple(pmid for pmid in lost if pmid not in records),
         requests=eutils.requests - before,
@@ -199,6 +274,7 @@ def update_all(
     store: Store,
     *,
     on: dt.date,
+    archive: Archive | None = None,
 ) -> Update:
     """Update every claim, then check the included studies; one claim's fault stops no other.
 
@@ -219,6 +295,7 @@ def update_all(
     """
     included = set(included)
     received: set[str] = set()
+    doubtful: set[str] = set()
     results: list[Retrieval] = []
     unreachable: SourceUnreachable | None = None
     for claim, query in claims:
@@ -226,14 +303,25 @@ def update_all(
         if unreachable is None:
             eutils.progress(f"{claim}: asking PubMed")
         try:
-            results.append(update_claim(claim, query, eutils, store, on=on, received=received))
+            results.append(
+                update_claim(
+                    claim,
+                    query,
+                    eutils,
+                    store,
+                    on=on,
+                    received=received,
+                    archive=archive,
+                    doubtful=doubtful,
+                )
+            )
         except SourceError as problem:
             if isinstance(problem, SourceUnreachable):
                 unreachable = problem
             results.append(Retrieval(claim, requests=eutils.requests - before, problem=problem))
     before = eutils.requests
     try:
-        check = check_included(included, eutils, store, on=on, received=received)
+        check = check_included(included, eutils, store, on=on, received=received, doubtful=doubtful)
     except SourceError as problem:
         if isinstance(problem, SourceUnreachable):
             unreachable = problem
@@ -241,9 +329,10 @@ def update_all(
     retracted = store.untold_retractions(included)
     if retracted:
         store.tell(retracted, on=on)
-    check = IncludedCheck(
-        retracted, check.changed, check.unknown, check.lost, check.requests, check.problem
-    )
+    states = tuple(s for s in store.states(included, untold=True) if s.state != "retraction")
+    if states:
+        store.tell_states(states, on=on)
+    check = dataclasses.replace(check, retracted=retracted, states=states)
     return Update(tuple(results), check, unreachable)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import datetime as dt
+import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evidence import checks, files
 from evidence.assemble import assemble, decided
+from evidence.chasing import CHASE_COLUMNS, chase_rows
+from evidence.chasing import chase as follow
 from evidence.checks import LEVELS, Finding
 from evidence.claim_files import new_claim_text
 from evidence.claims import Claim
@@ -22,12 +27,24 @@ from evidence.errors import (
     ToolkitError,
     UnknownName,
 )
+from evidence.exchange import others_of
 from evidence.extracted import TABLES, columns, read_extraction
 from evidence.fetch import Eutils
+from evidence.identify import (
+    IDENTIFY_COLUMNS,
+    identify_rows,
+    write_pmids,
+)
+from evidence.identify import chosen as accepted
+from evidence.identify import identify as look_up
 from evidence.kinds import FOREST, check_kinds, drawings
 from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
 from evidence.publish import data_files, publish
+from evidence.pubmed.archive import Archive, limit_from
+from evidence.pubmed.archive import replay as replay_search
+from evidence.pubmed.links import NAMES
 from evidence.pubmed.nbib import read_nbib
+from evidence.query.lint import lint
 from evidence.reading_order import (
     READING_COLUMNS,
     ReadingOrder,
@@ -35,7 +52,8 @@ from evidence.reading_order import (
     reading_order_rows,
 )
 from evidence.retrieval import Update, update_all
-from evidence.store import Store
+from evidence.second_sources import SECOND_COLUMNS, ask, client_of
+from evidence.store import State, Store
 from evidence.tables import interval, pool_json
 from evidence.workspace import Workspace
 from meta.fitting import test_named
@@ -52,14 +70,18 @@ __all__ = [
     "Plotted",
     "add_files",
     "assess",
+    "chase",
     "check",
     "choices",
+    "identify",
     "new",
     "plot",
     "pool_cells",
     "pool_json",
     "rank",
+    "replay",
     "search",
+    "second_source",
     "table",
     "update",
 ]
@@ -177,7 +199,49 @@ def search(
     ids = workspace.chosen(claim_ids)
     claims = [workspace.claim(claim_id) for claim_id in ids]
     extractions = [read_extraction(workspace.root, claim_id) for claim_id in ids]
-    return _told(_retrieve(workspace, claims, extractions, environ=environ, on=on, say=say))
+    outcome = _told(_retrieve(workspace, claims, extractions, environ=environ, on=on, say=say))
+    for told, claim in zip(outcome.facts["searches"], claims, strict=True):
+        typed = claim.search.query()
+        found = lint(typed)
+        told["query"] = typed  # as typed, even where nothing could be asked
+        told["limits"] = claim.search.limits
+        told["peer_review"] = claim.search.peer_review
+        told["lint"] = [f"{f.severity}: {f.message}" for f in found if f.severity != "note"]
+    return outcome
+
+
+def replay(workspace: Workspace, claim_id: str, when: str) -> Outcome:
+    """Run an archived search again without a network; nothing is written.
+
+    Parameters
+    ----------
+    when : str
+        A day, a run's name or its beginning, or "last".
+    """
+    workspace.chosen([claim_id])
+    archive = Archive(workspace.archive)
+    logged = archive.search(claim_id, when)
+    found = replay_search(archive, logged)
+    replies = "reply" if len(logged.parts) == 1 else "replies"
+    outcome = Outcome()
+    outcome.said = [
+        f"{claim_id}: {found.count:,} found, the same PMIDs as on {logged.on} "
+        f"(run {logged.run}, {len(logged.parts)} archived {replies})"
+    ]
+    outcome.facts = {
+        "claim": claim_id,
+        "source": "archive",
+        "run": logged.run,
+        "on": logged.on.isoformat(),
+        "at": logged.at,
+        "query": found.query,
+        "translation": found.translation,
+        "warnings": list(found.warnings),
+        "count": found.count,
+        "pmids": list(found.pmids),
+        "replies": [part.reply for part in logged.parts],
+    }
+    return outcome
 
 
 def _retrieve(
@@ -190,14 +254,21 @@ def _retrieve(
     say: Say,
 ) -> Update:
     included = {pmid for e in extractions for pmid in _included_pmids(e)}
-    eutils = Eutils.from_environ(environ, progress=say)
+    archive = Archive(workspace.archive, limit=limit_from(environ))
+    eutils = Eutils.from_environ(environ, progress=say, keep=archive.keep)
     try:
         with Store(workspace.store) as store:
             return update_all(
-                [(c.id, c.search.query()) for c in claims], included, eutils, store, on=on
+                [(c.id, c.search.query()) for c in claims],
+                included,
+                eutils,
+                store,
+                on=on,
+                archive=archive,
             )
     finally:
         eutils.close()
+        archive.prune()
 
 
 def _included_pmids(extraction: Extraction) -> set[str]:
@@ -208,6 +279,16 @@ def _included_pmids(extraction: Extraction) -> set[str]:
         for study in extraction.studies
         if study.pmid and (study.pmid in included or study.study_id in included)
     }
+
+
+# What to say of a state of an included study; a retraction is told by itself.
+_STATES = {
+    "concern": "has an expression of concern: decide whether it stays",
+    "erratum": "was corrected: compare the extracted numbers",
+    "update": "was updated by a later publication",
+    "republication": "was corrected and published again: compare the extracted numbers",
+}
+_NOT_FOUND = ("not found: ", "quoted phrase not found: ")  # as `pubmed.replies` words them
 
 
 def _told(update: Update) -> Outcome:
@@ -239,9 +320,24 @@ def _told(update: Update) -> Outcome:
         "(it left every analysis; record your decision in screening.csv)"
         for p in check_.retracted
     ]
+    for state in check_.states:
+        what = _STATES[state.state]
+        line = (
+            f"included study PMID {state.pmid} {what}: https://pubmed.ncbi.nlm.nih.gov/"
+            f"{state.pmid}/ ({state.notice})"
+        )
+        (outcome.actions if state.state == "concern" else outcome.said).append(line)
     outcome.facts["searches"] = [
         {
             "claim": r.claim,
+            "source": r.run.source if r.run else "pubmed",
+            "on": r.run.ran_on.isoformat() if r.run else None,
+            "query": r.run.query if r.run else None,
+            "translation": r.run.translation if r.run else None,
+            "warnings": list(r.run.warnings) if r.run else [],
+            "not_found": [w.partition(": ")[2] for w in r.run.warnings if w.startswith(_NOT_FOUND)]
+            if r.run
+            else [],
             "count": r.run.count if r.run else None,
             "new": list(r.new),
             "changed": list(r.changed),
@@ -254,9 +350,159 @@ def _told(update: Update) -> Outcome:
         for r in update.claims
     ]
     outcome.facts["included_retracted"] = list(check_.retracted)
+    outcome.facts["included_states"] = [
+        {
+            "pmid": s.pmid,
+            "state": s.state,
+            "notice": s.notice,
+            "first_seen": s.first_seen.isoformat(),
+        }
+        for s in check_.states
+    ]
     outcome.facts["requests"] = update.requests
     outcome.facts["reachable"] = update.unreachable is None
     return outcome
+
+
+def second_source(
+    workspace: Workspace,
+    claim_id: str,
+    source: str,
+    *,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+) -> Outcome:
+    """Ask a further source; what the claim lacks is listed in var/sources/, and enters nothing."""
+    workspace.chosen([claim_id])
+    claim = workspace.claim(claim_id)
+    archive = Archive(workspace.archive, limit=limit_from(environ))
+    web = client_of(source, environ, progress=say, keep=archive.keep)
+    try:
+        with Store(workspace.store) as store:
+            found = ask(claim, source, web, store, on=on)
+    finally:
+        web.close()
+        archive.prune()
+    path = workspace.var / "sources" / f"{claim_id}-{source}.csv"
+    files.write_csv(path, SECOND_COLUMNS, found.rows)
+    outcome = Outcome()
+    outcome.said = [found.summary(), f"{workspace.shown(path)}: what the claim does not have"]
+    outcome.facts = found.json() | {"file": workspace.shown(path)}
+    return outcome
+
+
+def chase(
+    workspace: Workspace,
+    claim_id: str,
+    *,
+    kinds: Sequence[str],
+    similar: int,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+) -> Outcome:
+    """Follow the citations of a claim's included studies; what is new is proposed and ranked."""
+    workspace.chosen([claim_id])
+    extraction = read_extraction(workspace.root, claim_id)
+    labels = {s.pmid: s.label for s in extraction.studies if s.pmid}
+    with _pubmed(workspace, environ, say) as eutils, Store(workspace.store) as store:
+        result = follow(
+            claim_id,
+            _included_pmids(extraction),
+            eutils,
+            store,
+            kinds=kinds or tuple(NAMES),
+            similar=similar,
+            on=on,
+        )
+    path = workspace.var / "citations" / f"{claim_id}.csv"
+    rows = chase_rows(result, labels)
+    files.write_csv(path, CHASE_COLUMNS, rows)
+    outcome = Outcome()
+    outcome.said = [result.summary(), f"{workspace.shown(path)}: each with how it was found"]
+    outcome.faults = [f"PubMed links but does not serve PMID {p}" for p in result.not_served]
+    outcome.facts = {
+        "claim": claim_id,
+        "source": "citation",
+        "on": on.isoformat(),
+        "included": list(result.starts),
+        "links": dict(result.counts),
+        "known": result.known,
+        "proposed": rows,
+        "file": workspace.shown(path),
+        "requests": result.requests,
+    }
+    return outcome
+
+
+def identify(
+    workspace: Workspace,
+    claim_id: str,
+    *,
+    yes: Sequence[str],
+    environ: Mapping[str, str],
+    say: Say,
+) -> Outcome:
+    """Propose PMIDs for studies without one; with ``yes`` write those that were proposed before.
+
+    Parameters
+    ----------
+    yes : sequence of str
+        ``STUDY`` or ``STUDY=PMID``, each accepted from the file of proposals; nothing is asked
+        of PubMed then.
+    """
+    workspace.chosen([claim_id])
+    path = workspace.var / "identified" / f"{claim_id}.csv"
+    outcome = Outcome()
+    if yes:
+        proposed: dict[str, list[str]] = {}
+        if path.is_file():
+            for row in csv.DictReader(io.StringIO(files.read_text(path))):
+                proposed.setdefault(row["study_id"], []).append(row["pmid"])
+        table_ = workspace.extracted / claim_id / "studies.csv"
+        taken = accepted(yes, proposed)
+        for study_id in write_pmids(table_, taken):
+            outcome.said.append(f"{workspace.shown(table_)}: {study_id} has PMID {taken[study_id]}")
+        outcome.facts = {"claim": claim_id, "written": taken}
+        return outcome
+    extraction = read_extraction(workspace.root, claim_id)
+    with _pubmed(workspace, environ, say) as eutils:
+        found = look_up(claim_id, extraction.studies, eutils)
+    rows = identify_rows(found)
+    files.write_csv(path, IDENTIFY_COLUMNS, rows)
+    for row in rows:
+        outcome.said.append(
+            f"{row['study_id']}: PMID {row['pmid']}, score {row['score']} by {row['how']} "
+            f"({row['evidence']})"
+        )
+    outcome.said += [f"{study_id}: nothing found; {why}" for study_id, why in found.without]
+    if rows:
+        outcome.said.append(
+            f"nothing was written; to accept one: evidence identify {claim_id} --yes "
+            f"{rows[0]['study_id']}"
+        )
+    elif not found.without:
+        outcome.said.append(f"{claim_id}: every study has its PMID")
+    outcome.facts = {
+        "claim": claim_id,
+        "proposed": rows,
+        "without": [{"study_id": s, "why": why} for s, why in found.without],
+        "requests": found.requests,
+    }
+    return outcome
+
+
+@contextlib.contextmanager
+def _pubmed(workspace: Workspace, environ: Mapping[str, str], say: Say) -> Iterator[Eutils]:
+    """PubMed with every reply archived."""
+    archive = Archive(workspace.archive, limit=limit_from(environ))
+    eutils = Eutils.from_environ(environ, progress=say, keep=archive.keep)
+    try:
+        yield eutils
+    finally:
+        eutils.close()
+        archive.prune()
 
 
 def add_files(
@@ -306,6 +552,7 @@ class _Held:
     records: tuple[Record, ...] = ()
     runs: tuple[SearchRun, ...] = ()
     retracted: frozenset[str] = frozenset()
+    states: tuple[State, ...] = ()  # of the studies asked about: concerns, errata, updates
 
 
 def _held(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> _Held:
@@ -314,9 +561,12 @@ def _held(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> _He
     with Store(workspace.store) as store:
         held = store.get(pmids)
         return _Held(
-            records=store.records(claim_id),
-            runs=tuple(reversed(store.runs(claim_id, kinds=("full", "export")))),
+            records=(*store.records(claim_id), *others_of(store, claim_id)),
+            runs=tuple(
+                reversed(store.runs(claim_id, kinds=("full", "export", "citation", "second")))
+            ),
             retracted=frozenset(p for p, record in held.items() if record.retracted),
+            states=tuple(s for s in store.states(pmids) if s.state in _STATES),
         )
 
 
@@ -358,6 +608,8 @@ def _assess(
         claim = claim.model_copy(update={"plan": plan})
     held = _held(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
     order = _rank(workspace, claim, extraction, held.records) if held.records else None
+    label = {s.pmid: s.label for s in extraction.studies if s.pmid}
+    later = [f"{label[s.pmid]} (PMID {s.pmid}) {_STATES[s.state]}. {s.notice}" for s in held.states]
     return assemble(
         claim,
         extraction,
@@ -366,7 +618,7 @@ def _assess(
         ranking=order.records if order else (),
         ranking_method=order.method if order else "",
         retracted_pmids=held.retracted,
-        notices=notices,
+        notices=(*later, *notices),
     )
 
 

@@ -60,7 +60,67 @@ MIGRATIONS = (
       PRIMARY KEY (claim, pmid)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE slices (
+      query TEXT NOT NULL,          -- SHA-256 of the query
+      low INTEGER NOT NULL,
+      high INTEGER NOT NULL,
+      reply TEXT NOT NULL,          -- SHA-256 of the reply that held it
+      pmids TEXT NOT NULL,          -- JSON list
+      kept_on TEXT NOT NULL,
+      PRIMARY KEY (query, low, high)
+    ) WITHOUT ROWID;
+    CREATE TABLE states (
+      pmid INTEGER NOT NULL,
+      state TEXT NOT NULL,          -- retraction, concern, erratum, update, republication
+      notice TEXT NOT NULL,         -- as PubMed cites the other publication
+      first_seen TEXT NOT NULL,
+      gone_on TEXT,                 -- PubMed took it back
+      told_on TEXT,                 -- when it was told to the reviewer of an included study
+      PRIMARY KEY (pmid, state, notice)
+    ) WITHOUT ROWID;
+    INSERT INTO states
+      SELECT pmid,
+        CASE substr(value, 1, instr(value, ':') - 1)
+          WHEN 'RetractionIn' THEN 'retraction'
+          WHEN 'ExpressionOfConcernIn' THEN 'concern'
+          WHEN 'ErratumIn' THEN 'erratum'
+          WHEN 'UpdateIn' THEN 'update'
+          ELSE 'republication' END,
+        value, changed_on, NULL, CASE WHEN value LIKE 'RetractionIn:%' THEN told_on END
+      FROM records, json_each(records.body, '$.notices')
+      WHERE substr(value, 1, instr(value, ':') - 1) IN ('RetractionIn', 'ExpressionOfConcernIn',
+        'ErratumIn', 'UpdateIn', 'RetractedandRepublishedIn', 'CorrectedandRepublishedIn',
+        'RepublishedIn')
+      GROUP BY pmid, value;
+    """,
+    """
+    CREATE TABLE others (
+      claim TEXT NOT NULL,
+      id TEXT NOT NULL,             -- file and line
+      source TEXT NOT NULL,         -- the file that it came in
+      body TEXT NOT NULL,           -- a reference of another database, as JSON
+      name TEXT NOT NULL,           -- of the work: "doi:10.1/x", or a digest of what it says
+      pmid INTEGER,                 -- of the work, where one is known
+      added_on TEXT NOT NULL,
+      PRIMARY KEY (claim, id)
+    ) WITHOUT ROWID;
+    """,
 )
+
+# What a notice about a record makes of it; other notices, such as comments, make nothing of it.
+STATES = {
+    "RetractionIn": "retraction",
+    "ExpressionOfConcernIn": "concern",
+    "ErratumIn": "erratum",
+    "UpdateIn": "update",
+    "RetractedandRepublishedIn": "republication",
+    "CorrectedandRepublishedIn": "republication",
+    "RepublishedIn": "republication",
+}
+# Kinds of runs whose records stay in a claim's set although no search finds them.
+ADDED = ("export", "citation")
+MARKED = "marked as retracted"  # by its publication type, without a notice
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,11 +133,38 @@ class Added:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class State:
+    """A retraction, concern, erratum, update or republication of a record."""
+
+    pmid: str
+    state: str
+    notice: str  # "ErratumIn: Journal. 2020;1:2 (PMID 1)"
+    first_seen: dt.date
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Settled:
     """How a claim's set of records moved, as PMIDs."""
 
     new: tuple[str, ...]  # found for the first time, or again after a while
     dropped: tuple[str, ...]  # no longer found
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Other:
+    """A reference of another database than PubMed, and the work that it is."""
+
+    id: str
+    source: str
+    body: str
+    name: str
+    pmid: str | None = None
+
+    @property
+    def at(self) -> str:
+        """ "embase.ris#12": its file and line as people read them."""
+        file, _, line = self.id.rpartition("#")
+        return f"{file}#{line.lstrip('0')}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,7 +245,7 @@ class Store:
         retracted: list[str] = []
         with self._writing():
             for record in records:
-                body = json.dumps(dataclasses.asdict(record), ensure_ascii=False, sort_keys=True)
+                body = json.dumps(record.json(), ensure_ascii=False, sort_keys=True)
                 held = self._db.execute(
                     "SELECT body, retracted, changed_on FROM records WHERE pmid = ?",
                     (int(record.pmid),),
@@ -166,7 +253,7 @@ class Store:
                 changed_on = on.isoformat()
                 if held is None:
                     new.append(record.pmid)
-                elif held[0] != body:
+                elif held[0] != body and self._differs(held[0], record):
                     changed.append(record.pmid)
                 else:
                     changed_on = held[2]
@@ -187,7 +274,106 @@ class Store:
                         changed_on,
                     ),
                 )
+                self._keep_states(record, on)
         return Added(tuple(new), tuple(changed), tuple(retracted))
+
+    def _keep_states(self, record: Record, on: dt.date) -> None:
+        """Keep what the record's notices make of it; what PubMed took back stays, with the day."""
+        now = {(STATES[kind], n) for n in record.notices if (kind := n.partition(":")[0]) in STATES}
+        if record.retracted and not any(state == "retraction" for state, _ in now):
+            now.add(("retraction", MARKED))
+        rows = self._db.execute(
+            "SELECT state, notice FROM states WHERE pmid = ? AND gone_on IS NULL",
+            (int(record.pmid),),
+        ).fetchall()
+        for state, notice in set(rows) - now:
+            self._db.execute(
+                "UPDATE states SET gone_on = ? WHERE pmid = ? AND state = ? AND notice = ?",
+                (on.isoformat(), int(record.pmid), state, notice),
+            )
+        for state, notice in now - set(rows):
+            self._db.execute(
+                "INSERT INTO states VALUES (?, ?, ?, ?, NULL, NULL)"
+                " ON CONFLICT (pmid, state, notice) DO UPDATE SET gone_on = NULL",
+                (int(record.pmid), state, notice, on.isoformat()),
+            )
+
+    def states(self, pmids: Iterable[str], *, untold: bool = False) -> tuple[State, ...]:
+        """What became of these records after they were published, in the order of PMIDs.
+
+        Parameters
+        ----------
+        untold : bool
+            Only what was never marked with `tell_states`.
+        """
+        where = " AND told_on IS NULL" if untold else ""
+        rows: list[tuple[Any, ...]] = self._select(
+            "SELECT pmid, state, notice, first_seen FROM states"
+            f" WHERE gone_on IS NULL{where} AND pmid IN",
+            pmids,
+        )
+        return tuple(
+            State(str(pmid), state, notice, dt.date.fromisoformat(day))
+            for pmid, state, notice, day in sorted(rows)
+        )
+
+    def tell_states(self, states: Iterable[State], *, on: dt.date) -> None:
+        """Mark states as told to the reviewer."""
+        with self._writing():
+            self._db.executemany(
+                "UPDATE states SET told_on = ? WHERE pmid = ? AND state = ? AND notice = ?",
+                [(on.isoformat(), int(s.pmid), s.state, s.notice) for s in states],
+            )
+
+    def keep_slice(
+        self, query: str, low: int, high: int, pmids: Iterable[int], *, reply: str, on: dt.date
+    ) -> None:
+        """Keep a part of a search that is under way."""
+        with self._writing():
+            self._db.execute(
+                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?, ?)",
+                (query, low, high, reply, json.dumps(list(pmids)), on.isoformat()),
+            )
+
+    def slices(self, query: str, *, since: dt.date) -> list[tuple[int, int, str, tuple[int, ...]]]:
+        """The parts of a search kept since a day: low, high, reply, PMIDs."""
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT low, high, reply, pmids FROM slices WHERE query = ? AND kept_on >= ?"
+                " ORDER BY low, high",
+                (query, since.isoformat()),
+            ).fetchall()
+        return [(low, high, reply, tuple(json.loads(pmids))) for low, high, reply, pmids in rows]
+
+    def forget_slices(self, query: str, *, before: dt.date | None = None) -> None:
+        """Drop the kept parts of a search, and those of any search kept before a day."""
+        with self._faults():
+            old = before.isoformat() if before else ""
+            (there,) = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM slices WHERE query = ? OR kept_on < ?)", (query, old)
+            ).fetchone()
+        if there:
+            with self._writing():
+                self._db.execute("DELETE FROM slices WHERE query = ? OR kept_on < ?", (query, old))
+
+    def expire(self, pmids: Iterable[str]) -> None:
+        """Let these records be asked for again by the next update, if they are held."""
+        with self._writing():
+            self._db.executemany(
+                "UPDATE records SET fetched_on = '0001-01-01' WHERE pmid = ?",
+                [(int(pmid),) for pmid in pmids],
+            )
+
+    def falling_out(self, claim: str, pmids: Iterable[str]) -> frozenset[str]:
+        """What `settle` would drop from the claim's set if a search found just ``pmids``."""
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT pmid FROM members JOIN runs ON runs.id = last_run"
+                " WHERE members.claim = ? AND dropped_on IS NULL"
+                " AND kind NOT IN ('export', 'citation')",
+                (claim,),
+            ).fetchall()
+        return frozenset(str(pmid) for (pmid,) in rows) - frozenset(pmids)
 
     def settle(
         self,
@@ -215,7 +401,7 @@ class Store:
                 self._log(revised_run)
             # What a reviewer added from a file and no search ever found stays.
             rows = self._db.execute(
-                "SELECT pmid, dropped_on IS NULL, kind = 'export' FROM members"
+                "SELECT pmid, dropped_on IS NULL, kind IN ('export', 'citation') FROM members"
                 " JOIN runs ON runs.id = last_run WHERE members.claim = ?",
                 (claim,),
             ).fetchall()
@@ -240,7 +426,14 @@ class Store:
         return Settled(tuple(map(str, new)), tuple(map(str, dropped)))
 
     def add_export(
-        self, claim: str, records: Iterable[Record], *, source: str, on: dt.date
+        self,
+        claim: str,
+        records: Iterable[Record],
+        *,
+        source: str,
+        on: dt.date,
+        kind: str = "export",
+        query: str | None = None,
     ) -> tuple[str, ...]:
         """Add the records of a file to a claim's set; gives the PMIDs that are new to it.
 
@@ -250,12 +443,17 @@ class Store:
         ----------
         source : str
             The file's name, kept with the search log.
+        kind : str
+            A key of `ADDED`.
+        query : str, optional
+            How they were found, where that is not the file's name.
         """
         records = list(records)
         self.add(records, on=on)
         present = set(self.members(claim))
         new = [r.pmid for r in records if r.pmid not in present]
-        run = SearchRun(claim, source, on, source, "", len(records), (), True, kind="export")
+        how = source if query is None else query
+        run = SearchRun(claim, source, on, how, "", len(records), (), True, kind=kind)
         with self._writing():
             run_id = self._log(run)
             self._db.executemany(
@@ -268,6 +466,67 @@ class Store:
                 ],
             )
         return tuple(new)
+
+    def add_others(self, claim: str, source: str, rows: Iterable[Other], *, on: dt.date) -> None:
+        """Keep what a file of another database holds, in place of what it held before."""
+        with self._writing():
+            held = dict(
+                self._db.execute(
+                    "SELECT id, added_on FROM others WHERE claim = ? AND source = ?",
+                    (claim, source),
+                ).fetchall()
+            )
+            self._db.execute("DELETE FROM others WHERE claim = ? AND source = ?", (claim, source))
+            self._db.executemany(
+                "INSERT INTO others VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        claim,
+                        row.id,
+                        source,
+                        row.body,
+                        row.name,
+                        int(row.pmid) if row.pmid else None,
+                        held.get(row.id, on.isoformat()),
+                    )
+                    for row in rows
+                ],
+            )
+
+    def name_others(self, claim: str, works: Iterable[tuple[str, str, str | None]]) -> None:
+        """Say of references by id which work each is: its name, and its PMID if one is known."""
+        with self._writing():
+            self._db.executemany(
+                "UPDATE others SET name = ?, pmid = ? WHERE claim = ? AND id = ?",
+                [(name, int(pmid) if pmid else None, claim, id_) for id_, name, pmid in works],
+            )
+
+    def others(self, claim: str) -> tuple[Other, ...]:
+        """References of other databases: as they came, by day, file and place in it."""
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT id, source, body, name, pmid FROM others WHERE claim = ?"
+                " ORDER BY added_on, source, id",
+                (claim,),
+            ).fetchall()
+        return tuple(
+            Other(id_, source, body, name, str(pmid) if pmid else None)
+            for id_, source, body, name, pmid in rows
+        )
+
+    def pmids_of_dois(self) -> dict[str, str]:
+        """DOI, in lower case, to PMID of every record that is held."""
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT pmid, lower(json_extract(body, '$.doi')) FROM records"
+                " WHERE json_extract(body, '$.doi') IS NOT NULL ORDER BY pmid DESC"
+            ).fetchall()
+        return {doi: str(pmid) for pmid, doi in rows}
+
+    def log(self, run: SearchRun) -> None:
+        """Keep a search of a further source; it changes no claim's set."""
+        with self._writing():
+            self._log(run)
 
     def _log(self, run: SearchRun) -> int:
         """Write one search; the same search on the same day replaces the earlier one."""
@@ -391,9 +650,9 @@ class Store:
                 [(on.isoformat(), int(pmid)) for pmid in pmids],
             )
 
-    def _select(self, statement: str, pmids: Iterable[str]) -> list[tuple[int, str]]:
+    def _select(self, statement: str, pmids: Iterable[str]) -> list[tuple[Any, ...]]:
         numbers = sorted({int(pmid) for pmid in pmids})
-        rows: list[tuple[int, str]] = []
+        rows: list[tuple[Any, ...]] = []
         with self._faults():
             for start in range(0, len(numbers), MANY):
                 part = numbers[start : start + MANY]
@@ -401,14 +660,16 @@ class Store:
                 rows += self._db.execute(f"{statement} ({marks})", part).fetchall()
         return rows
 
+    def _differs(self, body: str, record: Record) -> bool:
+        """Whether PubMed changed a record, rather than this toolkit what it keeps of one."""
+        held = json.loads(body)
+        now: dict[str, Any] = record.json()
+        return any(now[name] != value for name, value in held.items() if name in now)
+
     def _record(self, body: str) -> Record:
         try:
-            fields: dict[str, Any] = json.loads(body)
-            for name, value in fields.items():
-                if isinstance(value, list):
-                    fields[name] = tuple(value)
-            return Record(**fields)
-        except (ValueError, TypeError) as fault:
+            return Record.from_json(json.loads(body))
+        except (ValueError, TypeError, AttributeError) as fault:
             raise self._error(f"a record in it cannot be read ({fault})") from None
 
     @contextlib.contextmanager

@@ -45,6 +45,10 @@ class Workspace:
         return self.root / "var"
 
     @property
+    def archive(self) -> Path:
+        return self.var / "archive"
+
+    @property
     def store(self) -> Path:
         return self.var / "evidence.sqlite"
 

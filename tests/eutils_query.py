@@ -103,11 +103,23 @@ class Query:
         if kind == "term":
             text, tag = str(left), str(right)
             known = tag.split(":")[0] in (*_TEXT, *_MESH, "ti", "title", "pt", "la", "uid", "lr")
-            if not known and tag not in ("pmid", "dp", "ab", "mdat", "sb", "ot", "nm"):
+            if not known and tag not in (
+                "doi",
+                "aid",
+                "edat",
+                "crdt",
+                "pmid",
+                "dp",
+                "ab",
+                "mdat",
+                "sb",
+                "ot",
+                "nm",
+            ):
                 self.unknown_tags.append(tag)
             has = _predicate(text, tag)
             found = {pmid for pmid, article in within.items() if has(article)}
-            if not found and tag not in ("uid", "lr", "dp", "sb"):
+            if not found and tag not in ("uid", "lr", "edat", "dp", "sb"):
                 self.not_found.append(text)
             return found
         a, b = self._find(left, within), self._find(right, within)  # type: ignore[arg-type]
@@ -135,7 +147,9 @@ def _predicate(term: str, tag: str) -> Callable[[Article], bool]:
         first, _, last = text.partition(":")
         low, high = int(first), int(last or first)
         return lambda article: low <= int(article.pmid) <= high
-    if name in ("lr", "mdat"):
+    if name in ("doi", "aid"):
+        return lambda article: text in (article.doi or "").lower().split()
+    if name in ("lr", "mdat", "edat", "crdt"):  # an invented record has one date for all
         since, _, until = text.replace("/", "-").partition(":")
         return lambda article: since <= article.revised.isoformat() <= (until or since)
     if name == "dp":

@@ -13,7 +13,9 @@ Every record, name and number it serves is made up; PMIDs lie above all real one
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import random
 import re
 import socket
 import struct
@@ -58,6 +60,13 @@ KINDS = {
     "slow": "answers after `seconds`",
     "drip": "a byte every `seconds`",
     "bad-key": "HTTP 400 that repeats the key",
+    "gzip": "a body that says it is compressed and is not",
+    "count-low": "the count and the list both leave out the same records",
+    "duplicates": "one PMID stands in the list twice in place of another",
+    "cut-set": "XML that ends before </PubmedArticleSet>, whole as a transfer",
+    "wrong": "records that nobody asked for in place of one that was",
+    "empty-set": "a PubmedArticleSet without a record",
+    "slow-headers": "the headers come a byte every `seconds`",
     "414": "HTTP 414, empty",
     "404": "HTTP 404",
 }
@@ -77,6 +86,47 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no fault {self.kind!r}; known: {', '.join(KINDS)}")
+
+
+class Chaos:
+    """Faults at random points, the same ones for the same seed and order of requests.
+
+    Parameters
+    ----------
+    seed : int
+    rate : float
+        Share of requests that meet a fault.
+    kinds : sequence of str
+        Which; by default all that a service can have and mend.
+    burst : int
+        The most requests in a row that one fault meets.
+    """
+
+    KINDS = (
+        "429", "429-in-200", "500", "502", "html", "empty", "half", "half-quiet", "reset",
+        "no-json", "raw-newlines", "backend", "history", "bad-xml", "count-high", "lost-id",
+        "missing", "gzip", "count-low", "duplicates", "cut-set", "wrong", "empty-set",
+    )  # fmt: skip
+
+    def __init__(
+        self, seed: int, *, rate: float = 0.3, kinds: Sequence[str] = KINDS, burst: int = 4
+    ) -> None:
+        self._rng = random.Random(seed)
+        self.rate, self.kinds, self.burst = rate, tuple(kinds), burst
+        self._kind, self._left = "", 0
+        self.met: list[str] = []
+
+    def next(self, pmids: Sequence[str]) -> Fault | None:
+        """What the next request meets; ``pmids`` are those that it names."""
+        if self._left == 0 and self._rng.random() < self.rate:
+            self._kind = self._rng.choice(self.kinds)
+            self._left = self._rng.randint(1, self.burst)
+        if self._left == 0:
+            return None
+        self._left -= 1
+        self.met.append(self._kind)
+        some = [p for p in pmids if self._rng.random() < 0.3]
+        return Fault(self._kind, pmids=some)
 
 
 @dataclass(frozen=True)
@@ -123,6 +173,10 @@ class EutilsServer:
         self.records: dict[str, Article] = {a.pmid: a for a in records}
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.chaos: Chaos | None = None
+        self.delay_s = 0.0  # before every answer
+        self.links: dict[str, dict[str, list[tuple[str, int]]]] = {}  # name, PMID: (PMID, score)
+        self.citations: dict[str, str] = {}  # "journal|year|volume|page|author": what is answered
         self.matches = matches
         self._history: list[list[str]] = []
         self._lock = threading.Lock()
@@ -157,8 +211,10 @@ class EutilsServer:
             (sum(1 for t in times if start <= t < start + window_s) for start in times), default=0
         )
 
-    def take_fault(self, endpoint: str) -> Fault | None:
+    def take_fault(self, endpoint: str, pmids: Sequence[str] = ()) -> Fault | None:
         with self._lock:
+            if self.chaos is not None and (fault := self.chaos.next(pmids)):
+                return fault
             for fault in self.faults:
                 if fault.on in (None, endpoint) and fault.times > 0:
                     if fault.after > 0:
@@ -179,12 +235,21 @@ class EutilsServer:
             "efetch": self._efetch,
             "esummary": self._esummary,
             "epost": self._epost,
+            "elink": self._elink,
+            "ecitmatch": self._ecitmatch,
         }.get(request.endpoint)
         if utility is None:
             return _Answer(b"", 404)
-        answer = utility(request.fields, fault)
+        fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        if request.endpoint == "elink":
+            fields["id"] = " ".join(
+                value for name, value in parse_qsl(request.body.decode()) if name == "id"
+            )
+        answer = utility(fields, fault)
         if kind == "no-json":
             answer.body = answer.body[: len(answer.body) // 2]
+        if kind == "cut-set":
+            answer.body = answer.body[: answer.body.rfind(b"</PubmedArticleSet>")]
         if kind == "bad-xml":
             answer.body = answer.body.replace(b"</AuthorList>", b"</AuthorLost>", 1)
         if kind == "control":
@@ -208,8 +273,12 @@ class EutilsServer:
         with self._lock:
             articles = list(self.records.values())
         found = sorted(query.run(articles, self.matches), key=int, reverse=True)  # latest first
+        if fault and fault.kind == "count-low":
+            found = found[len(found) // 3 :]
         page = found[start : min(start + size, WINDOW)]
         count = len(found)
+        if fault and fault.kind == "duplicates" and len(page) > 1:
+            page = [page[1], *page[1:]]
         if fault and fault.kind == "count-high":
             count += 3
         if fault and fault.kind == "lost-id":
@@ -266,6 +335,10 @@ class EutilsServer:
         left_out = fault.pmids if fault and fault.kind == "missing" else ()
         with self._lock:
             served = [self.records[p] for p in pmids if p in self.records and p not in left_out]
+        if fault and fault.kind == "wrong":
+            served = [dataclasses.replace(a, pmid=str(int(a.pmid) + 10**7)) for a in served[:1]]
+        if fault and fault.kind == "empty-set":
+            served = []
         body = "\n".join(article.xml() for article in served)
         return _xml(
             '<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle, 1st January 2025//EN" '
@@ -293,6 +366,43 @@ class EutilsServer:
                 "authors": [{"name": name, "authtype": "Author"} for name in a.authors],
             }
         return _Answer(json.dumps({**header, "result": result}).encode())
+
+    def _elink(self, fields: dict[str, str], fault: Fault | None) -> _Answer:
+        """A LinkSet for each ``id`` parameter; the query record itself comes first."""
+        names = fields.get("linkname", "pubmed_pubmed").split(",")
+        sets = []
+        for group in fields.get("id", "").split():
+            ids = group.split(",")
+            parts = ["<LinkSet><DbFrom>pubmed</DbFrom><IdList>"]
+            parts += [f"<Id>{p}</Id>" for p in group.split(",")]
+            parts.append("</IdList>")
+            for name in names:
+                links: dict[str, int] = {}
+                for pmid in ids:
+                    found = self.links.get(name, {}).get(pmid, [])
+                    if found and name == "pubmed_pubmed":
+                        found = [(pmid, 2147483647), *found]
+                    links.update(found)
+                if links:
+                    parts.append(f"<LinkSetDb><DbTo>pubmed</DbTo><LinkName>{name}</LinkName>")
+                    score = fields.get("cmd") == "neighbor_score"
+                    for pmid, value in links.items():
+                        inner = f"<Score>{value}</Score>" if score else ""
+                        parts.append(f"<Link><Id>{pmid}</Id>{inner}</Link>")
+                    parts.append("</LinkSetDb>")
+            parts.append("</LinkSet>")
+            sets.append("".join(parts))
+        return _xml(f"<eLinkResult>{''.join(sets)}</eLinkResult>")
+
+    def _ecitmatch(self, fields: dict[str, str], fault: Fault | None) -> _Answer:
+        """One line for each citation; text whatever the retmode."""
+        lines = []
+        for citation in fields.get("bdata", "").split("\r"):
+            if citation.strip():
+                parts = citation.rstrip("|").split("|")
+                key = "|".join(parts[:5]).lower()
+                lines.append(f"{'|'.join(parts)}|{self.citations.get(key, 'NOT_FOUND')}\n")
+        return _Answer("".join(lines).encode(), kind="text/plain")
 
     def _epost(self, fields: dict[str, str], fault: Fault | None) -> _Answer:
         pmids = [p for p in fields.get("id", "").split(",") if p.isdigit()]
@@ -422,7 +532,8 @@ def _handler(server: EutilsServer) -> type[BaseHTTPRequestHandler]:
             fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
             request = Request(endpoint, self.command, fields, body, at)
             server.requests.append(request)
-            fault = server.take_fault(endpoint)
+            fault = server.take_fault(endpoint, request.pmids)
+            time.sleep(server.delay_s)
             if self.command == "GET" and len(server.url) + len(self.path) > 4_121:
                 answer = _Answer(b"", 414)
             else:
@@ -445,7 +556,16 @@ def _handler(server: EutilsServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
+            if kind == "slow-headers" and fault:
+                self.close_connection = True
+                for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000:
+                    self.wfile.write(bytes((byte,)))
+                    self.wfile.flush()
+                    time.sleep(fault.seconds)
+                return
             self.send_response(answer.status)
+            if kind == "gzip":
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Type", answer.kind)
             for header, value in answer.headers.items():
                 self.send_header(header, value)
@@ -477,6 +597,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--records", type=int, default=60, help="how many to invent")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--chaos", type=int, metavar="SEED", help="faults at random points")
     parser.add_argument(
         "--fault",
         action="append",
@@ -490,6 +611,8 @@ def main() -> None:
             kind, _, rest = text.partition(":")
             times, _, utility = rest.partition(":")
             server.faults.append(Fault(kind, int(times or 1), utility or None))
+        if options.chaos is not None:
+            server.chaos = Chaos(options.chaos)
         print(f"EVIDENCE_EUTILS_URL={server.url}", flush=True)
         try:
             server.wait()

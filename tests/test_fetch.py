@@ -317,7 +317,7 @@ def test_a_fault_that_stays_is_never_retried(server, eutils, kind, words):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"slow", "drip"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"slow", "drip", "slow-headers"}))
 def test_the_key_appears_in_no_message(server, tmp_path, kind):
     lines: list[str] = []
     eutils = unhurried(server, tmp_path, api_key=KEY, progress=lines.append)
@@ -409,3 +409,34 @@ def test_a_proxy_that_cannot_be_reached_is_unreachable(tmp_path, monkeypatch):
 
 def expected(server: EutilsServer) -> int:
     return sum(" exercise " in article.words for article in server.records.values())
+
+
+# --- deadlines -------------------------------------------------------------------------------
+
+
+def test_headers_that_drip_end_with_the_whole_reply_s_time(server, tmp_path):
+    # Each byte comes well within the socket's own timeout; only the sum is too long.
+    server.faults.append(Fault("slow-headers", seconds=0.02, on="esearch"))
+    told: list[str] = []
+    eutils = unhurried(server, tmp_path, reply_s=0.3, connect_s=0.2, progress=told.append)
+    assert find(QUERY, eutils).count == expected(server)
+    eutils.close()
+    assert len(server.sent("esearch")) == 2
+    assert "the reply was not whole after" in told[0]
+
+
+@pytest.mark.parametrize("kind", ["gzip", "duplicates", "count-low", "lost-id"])
+def test_a_search_never_ends_with_less_than_it_announced(server, eutils, kind):
+    server.faults.append(Fault(kind, on="esearch"))
+    found = find(QUERY, eutils)
+    assert found.count == len(found.pmids) == len(set(found.pmids))
+    if kind != "count-low":  # a lie that contradicts nothing is found by the next update
+        assert found.count == expected(server)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "cut-set", "wrong", "empty-set"])
+def test_a_fetch_never_gives_a_record_that_was_not_asked_for(server, eutils, kind):
+    pmids = find(QUERY, eutils).pmids
+    server.faults.append(Fault(kind, on="efetch"))
+    (batch,) = details(pmids, eutils)
+    assert [r.pmid for r in batch.records] == list(pmids)

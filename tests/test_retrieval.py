@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -15,8 +16,9 @@ import pytest
 
 from evidence.errors import SourceBusy, SourceError, SourceIncomplete, SourceUnreachable
 from evidence.fetch import Eutils, Limiter
+from evidence.pubmed import parse_articles
 from evidence.retrieval import Update, check_included, update_all, update_claim
-from evidence.store import Store
+from evidence.store import MIGRATIONS, Store
 from tests.eutils_records import FIRST_PMID, Article, invent
 from tests.eutils_server import EutilsServer, Fault
 
@@ -248,7 +250,7 @@ def test_an_included_study_that_is_served_no_longer_is_incomplete(server, eutils
         (Fault("500", times=99), SourceBusy),
         (Fault("bad-key", times=99), SourceError),
         (Fault("half", times=99, on="efetch"), SourceBusy),
-        (Fault("bad-xml", times=99, on="efetch"), SourceBusy),
+        (Fault("bad-xml", times=99, on="efetch"), SourceIncomplete),
     ],
 )
 def test_an_incomplete_answer_changes_nothing_of_the_claim(server, eutils, store, fault, error):
@@ -365,3 +367,81 @@ def test_an_update_repeats_itself(server, eutils, store):
         update_all(CLAIMS, [], eutils, store, on=TODAY)
     assert state(store) == text
     assert update.complete
+
+
+# --- what becomes of a record after it was published -----------------------------------------
+
+
+def test_concerns_errata_and_updates_are_states_of_their_own_and_told_once(server, eutils, store):
+    pmid = str(FIRST_PMID + 7 * 12)
+    update_all(CLAIMS, [pmid], eutils, store, on=TODAY)
+    assert store.states([pmid]) == ()
+    server.records[pmid].notices = (
+        ("ExpressionOfConcernIn", "J Invent. 2024;1:1", "95000001"),
+        ("ErratumIn", "J Invent. 2024;1:2", "95000002"),
+        ("UpdateIn", "J Invent. 2024;1:3", "95000003"),
+        ("CommentIn", "J Invent. 2024;1:4", "95000004"),
+    )
+    told = update_all(CLAIMS, [pmid], eutils, store, on=days(1))
+    assert [s.state for s in told.included.states] == ["concern", "erratum", "update"]
+    assert told.included.states[0].notice.startswith("ExpressionOfConcernIn: J Invent. 2024;1:1")
+    assert told.included.retracted == ()
+    assert not store.get([pmid])[pmid].retracted
+    again = update_all(CLAIMS, [pmid], eutils, store, on=days(2))
+    assert again.included.states == ()
+    assert {s.first_seen for s in store.states([pmid])} == {days(1)}
+
+
+def test_a_notice_that_pubmed_takes_back_is_no_state_any_more(server, eutils, store):
+    pmid = str(FIRST_PMID + 7 * 12)
+    server.records[pmid].retracted_in = "95000009"
+    update_all([], [pmid], eutils, store, on=TODAY)
+    assert [s.state for s in store.states([pmid])] == ["retraction"]
+    server.records[pmid].retracted_in = None
+    update_all([], [pmid], eutils, store, on=days(1))
+    assert store.states([pmid]) == ()
+
+
+def test_a_store_of_the_first_schema_gets_its_states_from_what_it_holds(tmp_path):
+    article = Article("95000001", notices=(("ErratumIn", "J Invent. 2024;1:2", "95000002"),))
+    records, _ = parse_articles(f"<PubmedArticleSet>{article.xml()}</PubmedArticleSet>".encode())
+    with Store(tmp_path / "new.sqlite") as new:
+        new.add(records, on=TODAY)
+        wanted = new.states(["95000001"])
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.sqlite")) as db:
+        db.executescript(MIGRATIONS[0] + ";PRAGMA user_version = 1")
+        db.execute("ATTACH ? AS new", (str(tmp_path / "new.sqlite"),))
+        columns = "pmid, body, retracted, revised, fetched_on, changed_on, told_on"
+        db.execute(f"INSERT INTO records SELECT {columns} FROM new.records")
+        db.commit()
+    with Store(tmp_path / "old.sqlite") as old:
+        assert old.states(["95000001"]) == wanted != ()
+
+
+# --- lies ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 9])
+def test_a_count_that_leaves_records_out_with_their_pmids_drops_nothing(
+    server, eutils, store, times
+):
+    update_all(CLAIMS, [], eutils, store, on=TODAY)
+    members = store.members("exercise")
+    server.faults.append(Fault("count-low", times=times, on="esearch"))
+    with contextlib.suppress(SourceIncomplete):
+        update_claim("exercise", QUERY, eutils, store, on=days(1))
+    assert store.members("exercise") == members
+    server.faults.clear()
+    assert update_claim("exercise", QUERY, eutils, store, on=days(1)).dropped == ()
+
+
+def test_a_record_revised_twice_on_one_day_arrives_with_the_check_of_included_studies(
+    server, eutils, store
+):
+    update_all(CLAIMS, [], eutils, store, on=TODAY)
+    pmid = next(iter(store.members("exercise")))
+    for title in ("Exercise one.", "Exercise two."):
+        server.records[pmid] = dataclasses.replace(server.records[pmid], title=title, revised=TODAY)
+        told = update_all(CLAIMS, [], eutils, store, on=TODAY)
+    assert store.get([pmid])[pmid].title == "Exercise two."
+    assert told.requests <= 2 * len(CLAIMS) + 1

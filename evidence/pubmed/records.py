@@ -12,6 +12,7 @@ from evidence.model import Record
 from evidence.pubmed.articles import parse_articles
 from evidence.pubmed.replies import fault
 
+SPOILT = 3  # replies with broken XML before a record counts as unreadable itself
 BATCH = 200  # ids a request; NLM asks for no more without its history server
 
 
@@ -88,7 +89,10 @@ def served(pmids: Iterable[str], eutils: Eutils) -> dict[str, Record]:
 def _fetch(pmids: list[str], eutils: Eutils) -> tuple[dict[str, Record], list[str]]:
     """What one request delivers: records by PMID (highest version), and what was unreadable."""
 
+    spoilt = 0
+
     def read(body: bytes) -> tuple[dict[str, Record], list[str]]:
+        nonlocal spoilt
         body = body.strip()
         if b"<PubmedArticleSet" in body[:2000]:
             empty = re.search(rb"<PubmedArticleSet[^>]*/>\s*\Z", body)
@@ -106,12 +110,18 @@ def _fetch(pmids: list[str], eutils: Eutils) -> tuple[dict[str, Record], list[st
             records, refused = parse_articles(body)
         except ValueError:
             raise Passing("XML that is not well-formed") from None
+        if spoilt < SPOILT and any("not well-formed" in r.why for r in refused):
+            spoilt += 1  # more likely the transfer than the record
+            raise Passing("XML that is not well-formed")
         found: dict[str, Record] = {}
         for record in records:
+            if record.pmid not in asked:  # a record that nobody asked for answers nothing
+                continue
             held = found.get(record.pmid)
             if held is None or held.version <= record.version:
                 found[record.pmid] = record
         return found, [f"article {r.number} of the reply: {r.why}" for r in refused]
 
+    asked = set(pmids)
     fields = {"db": "pubmed", "id": ",".join(pmids), "retmode": "xml"}
     return eutils.call("efetch", fields, read)

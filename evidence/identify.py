@@ -1,0 +1,230 @@
+"""Missing PMIDs of ``studies.csv``: proposed with their evidence, written only with a yes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from evidence import files
+from evidence.errors import SchemaError, UnknownName
+from evidence.fetch import Eutils
+from evidence.model import Record, Study
+from evidence.pubmed.citations_match import Citation, by_doi, match, plain_doi
+from evidence.pubmed.records import details
+
+IDENTIFY_COLUMNS = ("study_id", "pmid", "score", "how", "evidence", "title", "link")
+# What agreement of a field is worth; only fields that both sides have are counted.
+WEIGHTS = {"DOI": 5.0, "title": 3.0, "first author": 1.0, "year": 1.0, "journal": 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record that may be a study of the table."""
+
+    study_id: str
+    record: Record
+    how: str  # "DOI", "citation matcher", or both
+    score: float  # 0 to 1: the weighted share of the shared fields that agree
+    evidence: str  # each field with how it agrees
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What was proposed for one claim, and for which studies nothing was found."""
+
+    claim: str
+    candidates: tuple[Candidate, ...]
+    without: tuple[tuple[str, str], ...]  # study id, why
+    requests: int
+
+
+def identify(claim: str, studies: Sequence[Study], eutils: Eutils) -> Identified:
+    """Look for the PMIDs of studies that have none: by DOI, then with NLM's citation matcher.
+
+    Raises
+    ------
+    SourceError
+        See `Eutils.call`.
+    """
+    before = eutils.requests
+    open_ = [s for s in studies if not s.pmid]
+    dois = by_doi([s.doi for s in open_ if s.doi], eutils)
+    found: dict[str, dict[str, tuple[Record, str]]] = {s.study_id: {} for s in open_}
+    for study in open_:
+        for record in dois.get(plain_doi(study.doi or ""), ()):
+            found[study.study_id][record.pmid] = (record, "DOI")
+    why: dict[str, str] = {}
+    citable = [s for s in open_ if s.journal and (s.year or s.first_author)]
+    citations = [
+        Citation(
+            s.study_id,
+            journal=s.journal or "",
+            year=str(s.year or ""),
+            author=s.first_author or "",
+        )
+        for s in citable
+    ]
+    answers = match(citations, eutils)
+    matched = {a.key: a.pmid for a in answers.values() if a.pmid}
+    why |= {key: answer.answer for key, answer in answers.items() if not answer.pmid}
+    records = {
+        r.pmid: r
+        for batch in details(dict.fromkeys(matched.values()), eutils)
+        for r in batch.records
+    }
+    for study_id, pmid in matched.items():
+        if pmid in found[study_id]:
+            found[study_id][pmid] = (found[study_id][pmid][0], "DOI, citation matcher")
+        elif pmid in records:
+            found[study_id][pmid] = (records[pmid], "citation matcher")
+    candidates = [
+        Candidate(study.study_id, record, how, *compare(study, record))
+        for study in open_
+        for record, how in found[study.study_id].values()
+    ]
+    candidates.sort(key=lambda c: (c.study_id, -c.score, int(c.record.pmid)))
+    without = tuple(
+        (s.study_id, _reason(s, why.get(s.study_id))) for s in open_ if not found[s.study_id]
+    )
+    return Identified(claim, tuple(candidates), without, eutils.requests - before)
+
+
+def _reason(study: Study, answer: str | None) -> str:
+    parts = ["its DOI is not in PubMed" if study.doi else "no DOI is known"]
+    parts.append(f"citation matcher: {answer}" if answer else "too little for the citation matcher")
+    return "; ".join(parts)
+
+
+def compare(study: Study, record: Record) -> tuple[float, str]:
+    """How well a record agrees with a study's row: a score from 0 to 1, and each field in words."""
+    parts: list[tuple[str, float, str]] = []
+    if study.doi and record.doi:
+        same = plain_doi(study.doi) == plain_doi(record.doi)
+        parts.append(("DOI", float(same), "the same" if same else f"other ({record.doi})"))
+    if study.title and record.shown_title:
+        ratio = SequenceMatcher(None, _words(study.title), _words(record.shown_title)).ratio()
+        parts.append(("title", ratio, f"{ratio:.0%} alike"))
+    if study.first_author and record.authors:
+        same = _words(record.authors[0]).startswith(_words(study.first_author).split(" ")[0])
+        words = "the same" if same else f"other ({record.authors[0]})"
+        parts.append(("first author", float(same), words))
+    if study.year and record.year:
+        apart = abs(study.year - record.year)
+        # Ahead of print and print may lie a year apart.
+        value = {0: 1.0, 1: 0.5}.get(apart, 0.0)
+        parts.append(("year", value, "the same" if apart == 0 else f"other ({record.year})"))
+    if study.journal and (record.journal or record.periodical):
+        names = [record.journal]
+        if record.periodical:
+            names += [record.periodical.iso, record.periodical.medline]
+        same = _words(study.journal) in {_words(name) for name in names if name}
+        parts.append(("journal", float(same), "the same" if same else f"other ({names[0]})"))
+    weight = sum(WEIGHTS[name] for name, _, _ in parts)
+    score = sum(WEIGHTS[name] * value for name, value, _ in parts) / weight if weight else 0.0
+    return score, "; ".join(f"{name} {words}" for name, _, words in parts)
+
+
+def _words(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    return " ".join(re.findall(r"\w+", plain))
+
+
+def identify_rows(found: Identified) -> list[dict[str, object]]:
+    """The candidates as rows for CSV."""
+    return [
+        {
+            "study_id": c.study_id,
+            "pmid": c.record.pmid,
+            "score": f"{c.score:.2f}",
+            "how": c.how,
+            "evidence": c.evidence,
+            "title": c.record.shown_title,
+            "link": f"https://pubmed.ncbi.nlm.nih.gov/{c.record.pmid}/",
+        }
+        for c in found.candidates
+    ]
+
+
+def chosen(yes: Iterable[str], proposed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What a reviewer said yes to: ``STUDY``, or ``STUDY=PMID`` where several were proposed.
+
+    Raises
+    ------
+    UnknownName, SchemaError
+        If nothing, something else, or more than one PMID was proposed for the study.
+    """
+    taken: dict[str, str] = {}
+    for text in yes:
+        study_id, _, pmid = (part.strip() for part in text.partition("="))
+        if study_id not in proposed:
+            raise UnknownName("study with a proposed PMID", study_id, sorted(proposed))
+        pmids = list(proposed[study_id])
+        if pmid and pmid not in pmids:
+            raise UnknownName(f"PMID proposed for {study_id}", pmid, pmids)
+        if not pmid and len(pmids) > 1:
+            raise SchemaError(
+                f"{len(pmids)} PMIDs are proposed for {study_id}",
+                [f"PMID {p}" for p in pmids],
+                remedy=f"say which: --yes {study_id}={pmids[0]}",
+            )
+        taken[study_id] = pmid or pmids[0]
+    return taken
+
+
+def write_pmids(path: Path, pmids: Mapping[str, str]) -> tuple[str, ...]:
+    """Write PMIDs into the empty cells of a studies table; every other byte stays.
+
+    Returns
+    -------
+    tuple of str
+        The studies whose row was changed.
+
+    Raises
+    ------
+    SchemaError
+        If a study is not in the table or has a PMID already.
+    """
+    text = files.read_bytes(path).decode("utf-8-sig")
+    bom = files.read_bytes(path).startswith(b"\xef\xbb\xbf")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader)
+    at_id, at_pmid = header.index("study_id"), header.index("pmid")
+    written: list[str] = []
+    faults: list[str] = []
+    start = reader.line_num
+    physical = _physical(text)
+    pieces = ["".join(physical[:start])]
+    for row in reader:
+        span = "".join(physical[start : reader.line_num])
+        start = reader.line_num
+        study_id = row[at_id].strip() if len(row) > at_id else ""
+        if study_id in pmids:
+            if row[at_pmid].strip():
+                faults.append(f"{study_id} has PMID {row[at_pmid].strip()} already")
+            row[at_pmid] = pmids[study_id]
+            ending = span[len(span.rstrip("\r\n")) :]
+            cell = io.StringIO(newline="")
+            csv.writer(cell, lineterminator=ending).writerow(row)
+            span = cell.getvalue()
+            written.append(study_id)
+        pieces.append(span)
+    pieces.append("".join(physical[start:]))
+    faults += [f"{study_id} is not in the table" for study_id in pmids if study_id not in written]
+    if faults:
+        raise SchemaError(
+            f"{path} was not changed", faults, remedy="correct the table or the choice by hand"
+        )
+    files.write_bytes(path, ("\ufeff" * bom + "".join(pieces)).encode())
+    return tuple(written)
+
+
+def _physical(text: str) -> list[str]:
+    """Lines as the csv reader counts them: only line breaks, no other separators of Unicode."""
+    return list(io.StringIO(text, newline=""))
