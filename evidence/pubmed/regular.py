@@ -252,6 +252,7 @@ def regular_record(data: bytes, *, plain: bool = False) -> Record | None:
                 return _record(data.decode())
             except _Irregular:
                 pass  # perhaps only its blanks are
+        data = data.replace(b"\r\n", b"\n")  # which are one line end to XML
         blank = data.translate(_BLANKS, CONTROL)
         return _record(blank.decode()) if len(blank) == len(data) else None
     except (_Irregular, UnicodeDecodeError):
@@ -381,11 +382,11 @@ def _abstract(text: str, at: int) -> tuple[tuple[AbstractSection, ...], str, int
         return (), "", at
     parts, copyright = match.groups()
     found = [
-        AbstractSection(words, *_label(given))
+        AbstractSection(_flat(raw) if raw else "", *_label(given))
         for _, given, raw in _rows(_SECTION, parts)
-        if raw and (words := _flat(raw))
     ]
-    return tuple(found), _clean(copyright) if copyright else "", match.end()
+    sections = tuple([section for section in found if section.text])
+    return sections, _clean(copyright) if copyright else "", match.end()
 
 
 def _authors(text: str, at: int) -> tuple[Mapping[str, Any], int]:
