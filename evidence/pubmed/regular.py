@@ -204,7 +204,7 @@ _REFERENCE = _whole(
     f"</ArticleIdList>{_S}))?</Reference>{_S}",
 )
 _INLINE = _compiled("<(/?)(b|i|sub|sup|u)>")
-_ATTRIBUTES = _compiled('(?: [A-Za-z]+="[^"<>]*")*+ ?')
+_ATTRIBUTES = _compiled('(?: [A-Za-z]+="[^"<>\n]*")*+ ?')
 _ATTRIBUTE = _compiled(' ([A-Za-z]+)="([^"]*)"')
 
 _NO_AUTHORS: Mapping[str, Any] = {

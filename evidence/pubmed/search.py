@@ -137,7 +137,8 @@ def _find(term: str, eutils: Eutils, slices: Slices | None) -> Found:
         if mine and _fills(mine, low, high) and held_count == announced:
             return [pmid for s in mine for pmid in took(s)]
         # Where parts are kept the range is known to be split, or the count alone decides.
-        page, reply = search(f"({term}) AND {low}:{high}[uid]", size=0 if mine else WINDOW)
+        asked = f"({term}) AND {max(low, 1)}:{high}[uid]"  # there is no PMID 0
+        page, reply = search(asked, size=0 if mine else WINDOW)
         if announced is not None and page.count != announced:
             raise _Mismatch(
                 f"{page.count:,} records with PMIDs from {low} to {high}, {announced:,} expected"
