@@ -1,0 +1,96 @@
+"""What every command shares: the workspace, the day, where words go, how a command ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from rich.console import Console
+
+from evidence.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from evidence.workspace import Workspace
+
+
+FAULT = 1  # the other codes: 0 and 3 come with an outcome, 2 is click's for wrong usage
+
+
+class _Steps:
+    """The steps, loaded with the first command that needs them: help must not wait for scipy."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("evidence.steps"), name)
+
+
+steps = _Steps()
+
+
+class Tour(click.Group):
+    """Commands in the order of the work, not of the alphabet; faults without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ToolkitError as fault:
+            click.echo(f"error: {fault}", err=True)
+            ctx.exit(FAULT)
+
+
+class Session:
+    """What every command shares: the workspace, the day, and where words go."""
+
+    def __init__(self, root: Path, quiet: bool) -> None:
+        self.root = root
+        self.today = dt.datetime.now().astimezone().date()
+        self.err = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.out = Console(highlight=False, soft_wrap=True)
+
+    @property
+    def workspace(self) -> Workspace:
+        from evidence.workspace import Workspace
+
+        return Workspace.at(self.root)
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        self.err.print(text, markup=False)
+
+    def print_paths(self, paths: Sequence[Path], as_json: bool) -> None:
+        """The files that a command wrote."""
+        shown = [self.workspace.shown(path) for path in paths]
+        if as_json:
+            self.print_json(shown)
+        else:
+            click.echo("\n".join(shown))
+
+    def print_json(self, value: Any) -> None:
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+claims_argument = click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
+
+
+offline_option = click.option("--offline", is_flag=True, help="Do not try to reach PubMed.")
+
+
+def print_outcome(session: Session, outcome: Any, as_json: bool) -> NoReturn:
+    """Print an outcome as lines or JSON, and end the command with its exit code."""
+    if as_json:
+        session.print_json(outcome.json())
+    else:
+        for line in outcome.lines():
+            click.echo(line)
+    sys.exit(outcome.exit_code)

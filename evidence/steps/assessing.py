@@ -1,0 +1,169 @@
+"""Rank, analyse and judge claims with what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evidence import files
+from evidence.assemble import assemble, decided
+from evidence.claims import Claim
+from evidence.dependence import method
+from evidence.errors import (
+    UnknownName,
+)
+from evidence.exchange import others_of
+from evidence.extracted import read_extraction
+from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
+from evidence.reading_order import (
+    READING_COLUMNS,
+    ReadingOrder,
+    reading_order,
+    reading_order_rows,
+)
+from evidence.steps.retrieving import STATES
+from evidence.store import State, Store
+from evidence.tables import interval
+from evidence.workspace import Workspace
+from meta.fitting import test_named
+from meta.measures.registry import measure_named
+from meta.results import DASH, PooledEffect, show
+from meta.tau2 import TAU2
+
+
+def rank(workspace: Workspace, claim_ids: Sequence[str]) -> list[ReadingOrder]:
+    """Rank the stored records of each claim; the order is written to var/reading-order/."""
+    ranked = []
+    for claim_id in workspace.chosen(claim_ids):
+        claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+        ranked.append(
+            rank_claim(workspace, claim, extraction, held_of(workspace, claim_id).records)
+        )
+    return ranked
+
+
+def rank_claim(
+    workspace: Workspace, claim: Claim, extraction: Extraction, records: Sequence[Record]
+) -> ReadingOrder:
+    order = reading_order(claim, extraction, records, decided(extraction.screening))
+    path = workspace.var / "reading-order" / f"{claim.id}.csv"
+    files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records))
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store holds for a claim; empty where there is no store yet."""
+
+    records: tuple[Record, ...] = ()
+    runs: tuple[SearchRun, ...] = ()
+    retracted: frozenset[str] = frozenset()
+    states: tuple[State, ...] = ()  # of the studies asked about: concerns, errata, updates
+
+
+def held_of(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> Held:
+    if not workspace.store.is_file():
+        return Held()
+    with Store(workspace.store) as store:
+        held = store.get(pmids)
+        return Held(
+            records=(*store.records(claim_id), *others_of(store, claim_id)),
+            runs=tuple(
+                reversed(store.runs(claim_id, kinds=("full", "export", "citation", "second")))
+            ),
+            retracted=frozenset(p for p, record in held.items() if record.retracted),
+            states=tuple(s for s in store.states(pmids) if s.state in STATES),
+        )
+
+
+def assess(workspace: Workspace, claim_ids: Sequence[str], **choices: str) -> list[EvidenceRow]:
+    """Read, analyse and judge each claim with what is on disk.
+
+    ``choices`` take the place of the plan's: ``tau2`` and ``interval`` of every analysis.
+    """
+    return [
+        assess_claim(workspace, claim_id, **choices) for claim_id in workspace.chosen(claim_ids)
+    ]
+
+
+def choices(*, tau2: str | None = None, ci: str | None = None) -> dict[str, str]:
+    """What is to take the place of every analysis's own plan, with known names.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such estimator.
+    """
+    changed: dict[str, str] = {}
+    if tau2 is not None:
+        key = next((k for k in TAU2 if k.casefold() == tau2.casefold()), None)
+        if key is None or TAU2[key].needs_weights:
+            known = [k for k, estimator in TAU2.items() if not estimator.needs_weights]
+            raise UnknownName("tau2 estimator", tau2, known)
+        changed["tau2"] = key
+    if ci is not None:
+        changed["interval"] = "auto" if ci == "auto" else test_named(ci)
+    return changed
+
+
+def assess_claim(
+    workspace: Workspace, claim_id: str, notices: Sequence[str] = (), **choices: str
+) -> EvidenceRow:
+    claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+    if choices:
+        analyses = tuple(a.model_copy(update=choices) for a in claim.plan.analyses)
+        plan = claim.plan.model_copy(update={"analyses": analyses})
+        claim = claim.model_copy(update={"plan": plan})
+    held = held_of(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
+    order = rank_claim(workspace, claim, extraction, held.records) if held.records else None
+    label = {s.pmid: s.label for s in extraction.studies if s.pmid}
+    later = [f"{label[s.pmid]} (PMID {s.pmid}) {STATES[s.state]}. {s.notice}" for s in held.states]
+    return assemble(
+        claim,
+        extraction,
+        records=held.records,
+        runs=held.runs,
+        ranking=order.records if order else (),
+        ranking_method=order.method if order else "",
+        retracted_pmids=held.retracted,
+        notices=(*later, *notices),
+    )
+
+
+def pool_cells(analysis: AnalysisResult) -> tuple[str, str, str, str, str, str]:
+    """One analysis as cells for the terminal: id, k, estimate, prediction, I², how."""
+    result = analysis.result
+    k = str(len(analysis.estimates))
+    if result is None:
+        text = DASH
+        if analysis.note_only is not None:
+            text = f"{_interval(analysis.note_only)} (note only)"
+        elif len(analysis.estimates) == 1:
+            (only,) = analysis.estimates
+            text = _read(analysis.plan.measure, only.yi, *interval(only, analysis.plan.level))
+        return analysis.plan.id, k, text, DASH, DASH, analysis.reason
+    to = result.effects.measure.natural
+    prediction = (
+        DASH
+        if result.prediction is None
+        else f"{show(to(result.prediction[0]))} to {show(to(result.prediction[1]))}"
+    )
+    return (
+        analysis.plan.id,
+        k,
+        _interval(result),
+        prediction,
+        f"{result.i2:.0%}",
+        f"{method(analysis.plan, result)}; {result.ci_reason}",
+    )
+
+
+def _interval(result: PooledEffect) -> str:
+    return _read(result.effects.measure.key, result.estimate, *result.ci)
+
+
+def _read(measure: str, *values: float) -> str:
+    """Estimate and interval on the scale that people read: Fisher's z as r."""
+    to = measure_named(measure)
+    mid, low, high = (show(to.natural(value)) for value in values)
+    return f"{'r' if to.scale == 'fisher-z' else measure} {mid} ({low} to {high})"

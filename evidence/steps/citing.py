@@ -1,0 +1,126 @@
+"""Follow citations; propose PMIDs for studies without."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+
+from evidence import files
+from evidence.chasing import CHASE_COLUMNS, chase_rows
+from evidence.chasing import chase as follow
+from evidence.extracted import read_extraction
+from evidence.identify import (
+    IDENTIFY_COLUMNS,
+    identify_rows,
+    write_pmids,
+)
+from evidence.identify import chosen as accepted
+from evidence.identify import identify as look_up
+from evidence.pubmed.links import NAMES
+from evidence.steps.outcome import Outcome, Say
+from evidence.steps.retrieving import included_pmids, pubmed
+from evidence.store import Store
+from evidence.workspace import Workspace
+
+
+def chase(
+    workspace: Workspace,
+    claim_id: str,
+    *,
+    kinds: Sequence[str],
+    similar: int,
+    environ: Mapping[str, str],
+    on: dt.date,
+    say: Say,
+) -> Outcome:
+    """Follow the citations of a claim's included studies; what is new is proposed and ranked."""
+    workspace.chosen([claim_id])
+    extraction = read_extraction(workspace.root, claim_id)
+    labels = {s.pmid: s.label for s in extraction.studies if s.pmid}
+    with pubmed(workspace, environ, say) as eutils, Store(workspace.store) as store:
+        result = follow(
+            claim_id,
+            included_pmids(extraction),
+            eutils,
+            store,
+            kinds=kinds or tuple(NAMES),
+            similar=similar,
+            on=on,
+        )
+    path = workspace.var / "citations" / f"{claim_id}.csv"
+    rows = chase_rows(result, labels)
+    files.write_csv(path, CHASE_COLUMNS, rows)
+    outcome = Outcome()
+    outcome.said = [result.summary(), f"{workspace.shown(path)}: each with how it was found"]
+    outcome.faults = [f"PubMed links but does not serve PMID {p}" for p in result.not_served]
+    outcome.facts = {
+        "claim": claim_id,
+        "source": "citation",
+        "on": on.isoformat(),
+        "included": list(result.starts),
+        "links": dict(result.counts),
+        "known": result.known,
+        "proposed": rows,
+        "file": workspace.shown(path),
+        "requests": result.requests,
+    }
+    return outcome
+
+
+def identify(
+    workspace: Workspace,
+    claim_id: str,
+    *,
+    yes: Sequence[str],
+    environ: Mapping[str, str],
+    say: Say,
+) -> Outcome:
+    """Propose PMIDs for studies without one; with ``yes`` write those that were proposed before.
+
+    Parameters
+    ----------
+    yes : sequence of str
+        ``STUDY`` or ``STUDY=PMID``, each accepted from the file of proposals; nothing is asked
+        of PubMed then.
+    """
+    workspace.chosen([claim_id])
+    path = workspace.var / "identified" / f"{claim_id}.csv"
+    outcome = Outcome()
+    if yes:
+        proposed: dict[str, list[str]] = {}
+        if path.is_file():
+            for row in csv.DictReader(io.StringIO(files.read_text(path))):
+                proposed.setdefault(row["study_id"], []).append(row["pmid"])
+        table_ = workspace.extracted / claim_id / "studies.csv"
+        taken = accepted(yes, proposed)
+        for study_id in write_pmids(table_, taken):
+            outcome.said.append(f"{workspace.shown(table_)}: {study_id} has PMID {taken[study_id]}")
+        outcome.facts = {"claim": claim_id, "written": taken}
+        return outcome
+    extraction = read_extraction(workspace.root, claim_id)
+    with pubmed(workspace, environ, say) as eutils:
+        found = look_up(claim_id, extraction.studies, eutils)
+    rows = identify_rows(found)
+    files.write_csv(path, IDENTIFY_COLUMNS, rows)
+    for row in rows:
+        outcome.said.append(
+            f"{row['study_id']}: PMID {row['pmid']}, score {row['score']} by {row['how']} "
+            f"({row['evidence']})"
+        )
+    outcome.said += [f"{study_id}: nothing found; {why}" for study_id, why in found.without]
+    if rows:
+        outcome.said.append(
+            f"nothing was written; to accept one: evidence identify {claim_id} --yes "
+            f"{rows[0]['study_id']}"
+        )
+    elif not found.without:
+        outcome.said.append(f"{claim_id}: every study has its PMID")
+    outcome.facts = {
+        "claim": claim_id,
+        "proposed": rows,
+        "without": [{"study_id": s, "why": why} for s, why in found.without],
+        "requests": found.requests,
+    }
+    return outcome
