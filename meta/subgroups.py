@@ -133,8 +133,10 @@ def subgroups(
                 )
             )
     else:
-        choices = {"tau2": tau2, "ci": ci, "level": level, "prediction": prediction}
-        pooled = [pool(part, model=model, **choices) for part in parts]  # type: ignore[arg-type]
+        pooled = [
+            pool(part, model=model, tau2=tau2, ci=ci, level=level, prediction=prediction)
+            for part in parts
+        ]
         alone = [name for name, part in zip(names, parts, strict=True) if part.k == 1]
         if alone and model == "random":
             notes.append(f"one study, hence no τ² of its own: {', '.join(alone)}")

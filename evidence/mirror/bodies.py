@@ -68,7 +68,8 @@ Shape = Mapping[str, Sequence[str]]  # the names of the fields of each kind of p
 
 
 def _names(kind: type) -> tuple[str, ...]:
-    found: tuple[str, ...] = getattr(kind, "_fields", None) or kind.__slots__  # type: ignore[attr-defined]
+    """The fields of a named tuple or of a class with slots."""
+    found: tuple[str, ...] = getattr(kind, "_fields", None) or vars(kind)["__slots__"]
     return found
 
 

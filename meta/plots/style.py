@@ -163,8 +163,11 @@ class Page(FigureBase):
         self.size_points, self.heading, self.alt, self.names = size, heading, alt, {}
 
     def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the figure that holds this page, as matplotlib does."""
-        raise NotImplementedError
+        """Write the figure that holds this page in our style; ``save`` keeps its words as well."""
+        figure = self.get_figure(root=True)
+        assert isinstance(figure, Figure)
+        with styled():
+            Figure.savefig(figure, fname, **options)
 
     def write(
         self,
@@ -216,11 +219,6 @@ class Picture(Page, Figure):
         FigureCanvasAgg(self)
         self.about((width, height), heading, alt)
 
-    def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the picture as matplotlib does, in our style; ``save`` keeps its words as well."""
-        with styled():
-            Figure.savefig(self, fname, **options)
-
     def draw(self, renderer: RendererBase) -> None:
         """Draw in our style, whatever the settings of the moment, so that widths are as planned."""
         with styled():
@@ -242,13 +240,6 @@ class Inset(Page, SubFigure):
         figure.subfigs += [self]
         ax.set_axis_off()
         self.about((width, height), heading, alt)
-
-    def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the whole figure that holds this page."""
-        figure = self.get_figure(root=True)
-        assert figure is not None
-        with styled():
-            figure.savefig(fname, **options)
 
     def draw(self, renderer: RendererBase) -> None:
         with styled():
