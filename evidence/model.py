@@ -326,13 +326,13 @@ class Record:
         return self.title
 
     @classmethod
-    def quickly(cls, **fields: Any) -> Record:
-        """A record of which every field is given; made in a tenth of the time.
+    def quickly(cls, *fields: Any) -> Record:
+        """A record of all its fields, in their order; made in a tenth of the time.
 
         A frozen dataclass sets each field through ``object.__setattr__``. This fills a class that
         has the same fields and is not frozen, and then says which class it is.
         """
-        record: Record = _Unfrozen(**fields)
+        record: Record = _Unfrozen(*fields)
         object.__setattr__(record, "__class__", cls)
         return record
 
@@ -361,7 +361,7 @@ _Unfrozen: Any = make_dataclass(
 
 def labelled(sections: Iterable[AbstractSection]) -> str:
     """Sections on lines of their own, each as "LABEL: text"."""
-    return "\n".join(f"{s.label}: {s.text}" if s.label else s.text for s in sections)
+    return "\n".join([f"{s.label}: {s.text}" if s.label else s.text for s in sections])
 
 
 # Which fields of a record, or of a part of it, are parts themselves.
@@ -437,19 +437,49 @@ class SearchRun:
     warnings: tuple[str, ...]
     complete: bool
     kind: str = "full"  # "full" or "revised"
+    basis: str = ""  # what a mirror or a file holds; PubMed itself rests on nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class FromSource:
+    """How many records of a claim a source gave, for the flow of records (PRISMA 2020)."""
+
+    kind: str  # "search", "mirror", "file", "second" or "citation"
+    label: str
+    on: dt.date | None  # the last time
+    identified: int
+    added: int  # of these, in no source above it
+    apart: int = 0  # found by the mirror, and no longer by PubMed
+    basis: str = ""
+
+    @property
+    def duplicates(self) -> int:
+        """Records that a source above it, or the same one, gave already."""
+        return self.identified - self.added
+
+
+Stage = Literal["title-abstract", "full-text"]
+Decision = Literal["include", "exclude", "unsure", "not-retrieved", "withdrawn", "note"]
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """One decision; the latest row of a record, stage and reviewer wins."""
+    """One row of ``screening.csv``: a decision, or what was done to one.
+
+    Rows are added and never changed; `evidence.screening.ScreeningState` says what they amount to.
+    """
 
     record: str  # PMID, or a study id where no PMID is known
-    stage: Literal["title-abstract", "full-text"]
+    stage: Stage
     reviewer: str
-    decision: Literal["include", "exclude", "unsure"]
+    decision: Decision  # "withdrawn" takes back the latest; "note" decides nothing
     reason: str
     date: dt.date
     at: Place
+    kind: Literal["", "resolution"] = ""  # "resolution": settles a conflict for all reviewers
+    note: str = ""
+    source: str = ""  # the file and line from which a decision was imported
+    time: dt.datetime | None = None  # UTC; None in rows that were written by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +504,8 @@ class Study:
     notes: str
     at: Place
     same_as: str | None = None  # another study_id with the same people: count them once
+    volume: str | None = None  # with `page`, the first one: columns that may be left out
+    page: str | None = None
 
     @property
     def label(self) -> str:
@@ -607,6 +639,7 @@ class Extraction:
     screening: tuple[Screening, ...]
     risk_of_bias: tuple[RiskOfBias, ...]
     published: tuple[PublishedResult, ...]
+    notices: tuple[str, ...] = ()  # what was passed over in screening.csv, with its place
 
     def study(self, study_id: str) -> Study:
         return next(s for s in self.studies if s.study_id == study_id)
@@ -729,6 +762,48 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreeningFlow:
+    """Numbers for the PRISMA 2020 flow diagram (Page et al. 2021, BMJ 372:n71).
+
+    Attributes
+    ----------
+    records : int or None
+        Records that the claim holds; None where they were not given.
+    screened, excluded : int
+        Records decided by title and abstract; of them excluded. Those that entered at full text
+        without a decision by title and abstract count as screened.
+    pending : int
+        Records with a decision that is not yet final by title and abstract: waiting for a second
+        reviewer, or in conflict.
+    sought, not_retrieved, awaiting, assessed : int
+        Reports sought for retrieval; of them not retrieved, not yet decided, and assessed.
+    reasons : tuple of (str, int)
+        Reports excluded at full text by reason, the most frequent first; "" where none was given.
+        Of several reasons ("a; b") the first counts.
+    included : int
+        Reports included.
+    entered : int
+        Of those sought, how many came without a decision by title and abstract.
+    """
+
+    records: int | None
+    screened: int
+    excluded: int
+    pending: int
+    sought: int
+    not_retrieved: int
+    awaiting: int
+    assessed: int
+    reasons: tuple[tuple[str, int], ...]
+    included: int
+    entered: int
+
+    @property
+    def excluded_at_full_text(self) -> int:
+        return sum(n for _, n in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceRow:
     """A claim with all that is known about it: what the pages and tables show."""
 
@@ -744,6 +819,9 @@ class EvidenceRow:
     ranking_method: str = ""
     retracted: tuple[Study, ...] = ()
     notices: tuple[str, ...] = field(default=())  # "last search failed on ...; state of ... kept"
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # record: its sources
+    flow: tuple[FromSource, ...] = ()  # how many records each source gave
+    screening_flow: ScreeningFlow | None = None  # what became of them
 
     @property
     def primary(self) -> AnalysisResult:

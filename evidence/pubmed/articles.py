@@ -103,7 +103,10 @@ def read(found: Iterable[Piece]) -> Iterator[Record | Unreadable | Deleted]:
     """What the pieces of a document say."""
     numbers = itertools.count(1)
     for piece in found:
-        if piece.kind == "deletions":
+        if piece.kind == "record" and (record := regular_record(piece.data, plain=piece.plain)):
+            next(numbers)
+            yield record
+        elif piece.kind == "deletions":
             yield from _deletions(piece)
         elif piece.kind == "stray":
             yield _unreadable(piece, 0, "it belongs to no record")
@@ -113,10 +116,6 @@ def read(found: Iterable[Piece]) -> Iterator[Record | Unreadable | Deleted]:
 
 def _articles(piece: Piece, numbers: Iterator[int]) -> Iterator[Record | Unreadable]:
     """The record of a piece; of a damaged one, those that begin within it are read too."""
-    if piece.kind == "record" and (record := regular_record(piece.data, plain=piece.plain)):
-        next(numbers)
-        yield record
-        return
     try:
         if piece.kind == "cut":
             raise ValueError("the file ends within this record")

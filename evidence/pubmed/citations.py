@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from evidence.model import (
-    AbstractSection,
     Author,
     Chemical,
-    Cited,
     Correction,
     DataBank,
-    Grant,
     Heading,
-    HistoryDate,
     Journal,
-    Keyword,
-    Location,
     OtherAbstract,
-    PubDate,
     Qualifier,
     Record,
     Term,
@@ -64,6 +57,9 @@ NOTICES = (
 )
 
 
+_PMCID = re.compile(r"\bPMC\d+\b")
+
+
 def citation_record(citation: Element, data: Element | None) -> Record:
     """A record from its MedlineCitation and, where there is one, its PubmedData.
 
@@ -86,192 +82,116 @@ def citation_record(citation: Element, data: Element | None) -> Record:
         # To 2013 there was one, of the first author.
         authors = (authors[0]._replace(affiliations=(place,)), *authors[1:])
     sections, copyright = abstract(only(inner, "Abstract"))
+    journal = _journal(printed, by_name(only(outer, "MedlineJournalInfo")))
+    pubdate = pub_date(only(issue, "PubDate"))
+    electronic = next(filter(None, (day(d) for d in inner.get("ArticleDate", ()))), None)
+    kinds = terms(within(inner, "PublicationTypeList", "PublicationType"))
+    kind_names = tuple(kind.name for kind in kinds)
+    languages = texts(inner.get("Language", ()))
     headings = tuple(_heading(h) for h in within(outer, "MeshHeadingList", "MeshHeading"))
-    return assemble(
-        outer,
-        inner,
-        added,
+    keywords = keyword_list(outer)
+    ids, locations = article_ids(only(added, "ArticleIdList")), locations_of(inner)
+    rare = rare_parts(outer)
+    return Record(
         pmid=pmid,
-        version=version(only(outer, "PMID")) or 1,
-        attributes=dict(citation.attrib),
-        created=day(only(outer, "DateCreated")),
-        completed=day(only(outer, "DateCompleted")),
-        revised=day(only(outer, "DateRevised")),
-        model=body.get("PubModel", ""),
-        journal=_journal(printed, by_name(only(outer, "MedlineJournalInfo"))),
-        medium=attribute(only(printed, "JournalIssue"), "CitedMedium"),
-        volume=first(issue, "Volume"),
-        issue=first(issue, "Issue"),
-        pubdate=pub_date(only(issue, "PubDate")),
         title=text(only(inner, "ArticleTitle")),
-        vernacular_title=first(inner, "VernacularTitle"),
-        pages=pages_of(by_name(only(inner, "Pagination"))),
-        locations=locations_of(inner),
-        sections=sections,
-        copyright=copyright,
-        authors=authors,
-        author_names=names(authors),
-        authors_complete=attribute(author_list, "CompleteYN") != "N",
-        languages=texts(inner.get("Language", ())),
-        grants=grants_of(inner),
-        grants_complete=attribute(only(inner, "GrantList"), "CompleteYN") != "N",
-        kinds=terms(within(inner, "PublicationTypeList", "PublicationType")),
-        electronic=next(filter(None, (day(d) for d in inner.get("ArticleDate", ()))), None),
-        chemicals=_chemicals(within(outer, "ChemicalList", "Chemical")),
-        subsets=texts(outer.get("CitationSubset", ())),
-        headings=headings,
-        mesh=tuple(h.text for h in headings),
-        references_stated=number(first(outer, "NumberOfReferences")),
-        keywords=keyword_list(outer),
-        conflict_of_interest=first(outer, "CoiStatement"),
-        history=history_of(added),
-        publication_status=first(added, "PublicationStatus"),
-        ids=article_ids(only(added, "ArticleIdList")),
-        references=references_of(added),
-    )
-
-
-def assemble(
-    outer: Children,
-    inner: Children,
-    added: Children,
-    *,
-    pmid: str,
-    version: int,
-    attributes: Mapping[str, str],
-    created: str | None,
-    completed: str | None,
-    revised: str | None,
-    model: str,
-    journal: Journal,
-    medium: str,
-    volume: str,
-    issue: str,
-    pubdate: PubDate | None,
-    title: str,
-    vernacular_title: str,
-    pages: str,
-    locations: tuple[Location, ...],
-    sections: tuple[AbstractSection, ...],
-    copyright: str,
-    authors: tuple[Author, ...],
-    author_names: tuple[str, ...],
-    authors_complete: bool,
-    languages: tuple[str, ...],
-    grants: tuple[Grant, ...],
-    grants_complete: bool,
-    kinds: tuple[Term, ...],
-    electronic: str | None,
-    chemicals: tuple[Chemical, ...],
-    subsets: tuple[str, ...],
-    headings: tuple[Heading, ...],
-    mesh: tuple[str, ...],
-    references_stated: int | None,
-    keywords: tuple[Keyword, ...],
-    conflict_of_interest: str,
-    history: tuple[HistoryDate, ...],
-    publication_status: str,
-    ids: tuple[tuple[str, str], ...],
-    references: tuple[Cited, ...],
-) -> Record:
-    """The record that these parts make, with all that follows from them.
-
-    Parameters
-    ----------
-    outer, inner, added : dict of list of Element
-        Children of MedlineCitation, Article and PubmedData, of which the rarer ones are read here.
-    attributes : mapping
-        Those of MedlineCitation.
-    """
-    rare = _rare(outer) if outer else _NOTHING_RARE
-    corrections, notices, other_ids = rare["corrections"], rare["notices"], rare["other_ids"]
-    kind_names = tuple([kind.name for kind in kinds])
-    return Record.quickly(
-        pmid=pmid,
-        title=title,
         abstract=labelled(sections),
-        authors=author_names,
+        authors=names(authors),
         year=year_of(pubdate, electronic),
         journal=journal.title or journal.iso or journal.medline,
         doi=doi_of(ids, locations),
-        pmcid=_pmcid(ids, other_ids),
-        mesh=mesh,
+        pmcid=pmcid_of(ids, rare.other_ids),
+        mesh=tuple(heading.text for heading in headings),
         kinds=kind_names,
-        keywords=tuple([keyword.text for keyword in keywords]),
+        keywords=tuple(keyword.text for keyword in keywords),
         language=", ".join(languages),
-        status=attributes.get("Status", ""),
-        version=version,
-        retracted=is_retracted(kind_names, notices),
-        notices=notices,
-        revised=revised,
-        vernacular_title=vernacular_title,
+        status=citation.get("Status", ""),
+        version=version(only(outer, "PMID")) or 1,
+        retracted=is_retracted(kind_names, rare.notices),
+        notices=rare.notices,
+        revised=day(only(outer, "DateRevised")),
+        vernacular_title=first(inner, "VernacularTitle"),
         sections=sections,
         copyright=copyright,
-        other_abstracts=rare["other_abstracts"],
+        other_abstracts=rare.other_abstracts,
         people=authors,
-        people_complete=authors_complete,
-        investigators=rare["investigators"],
+        people_complete=attribute(author_list, "CompleteYN") != "N",
+        investigators=rare.investigators,
         periodical=journal,
-        volume=volume,
-        issue=issue,
-        pages=pages,
-        medium=medium,
-        model=model,
+        volume=first(issue, "Volume"),
+        issue=first(issue, "Issue"),
+        pages=pages_of(by_name(only(inner, "Pagination"))),
+        medium=attribute(only(printed, "JournalIssue"), "CitedMedium"),
+        model=body.get("PubModel", ""),
         pubdate=pubdate,
         electronic=electronic,
-        created=created,
-        completed=completed,
-        history=history,
-        publication_status=publication_status,
+        created=day(only(outer, "DateCreated")),
+        completed=day(only(outer, "DateCompleted")),
+        history=history_of(added),
+        publication_status=first(added, "PublicationStatus"),
         headings=headings,
-        supplementary=rare["supplementary"],
-        chemicals=chemicals,
+        supplementary=rare.supplementary,
+        chemicals=_chemicals(within(outer, "ChemicalList", "Chemical")),
         publication_types=kinds,
         keyword_list=keywords,
-        genes=rare["genes"],
-        grants=grants,
-        grants_complete=grants_complete,
-        databanks=_databanks(inner) + rare["databanks"],
-        subjects=rare["subjects"],
+        genes=rare.genes,
+        grants=grants_of(inner),
+        grants_complete=attribute(only(inner, "GrantList"), "CompleteYN") != "N",
+        # The DTD does not have them outside of the article, but files do.
+        databanks=databanks_of(inner) + databanks_of(outer),
+        subjects=rare.subjects,
         ids=ids,
         locations=locations,
-        other_ids=other_ids,
+        other_ids=rare.other_ids,
         languages=languages,
-        owner=attributes.get("Owner", "NLM"),
-        indexing=attributes.get("IndexingMethod", ""),
-        version_date=attributes.get("VersionDate", ""),
-        subsets=subsets,
-        corrections=corrections,
-        references=references,
-        references_stated=references_stated,
-        conflict_of_interest=conflict_of_interest,
-        notes=rare["notes"],
-        missions=rare["missions"],
-        objects=objects_of(added) if added else (),
-        book=None,
+        owner=citation.get("Owner", "NLM"),
+        indexing=citation.get("IndexingMethod", ""),
+        version_date=citation.get("VersionDate", ""),
+        subsets=texts(outer.get("CitationSubset", ())),
+        corrections=rare.corrections,
+        references=references_of(added),
+        references_stated=number(first(outer, "NumberOfReferences")),
+        conflict_of_interest=first(outer, "CoiStatement"),
+        notes=rare.notes,
+        missions=rare.missions,
+        objects=objects_of(added),
     )
 
 
-def _rare(outer: Children) -> dict[str, tuple[Any, ...]]:
+class Rare(NamedTuple):
     """What few citations have."""
+
+    corrections: tuple[Correction, ...] = ()
+    notices: tuple[str, ...] = ()
+    other_ids: tuple[tuple[str, str], ...] = ()
+    other_abstracts: tuple[OtherAbstract, ...] = ()
+    investigators: tuple[Author, ...] = ()
+    supplementary: tuple[Term, ...] = ()
+    genes: tuple[str, ...] = ()
+    subjects: tuple[Author, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    missions: tuple[str, ...] = ()
+
+
+def rare_parts(outer: Children) -> Rare:
+    """From the children of a MedlineCitation."""
     corrections = _corrections(outer)
-    return {
-        "corrections": corrections,
-        "notices": notices_of(corrections),
-        "other_ids": tuple(
+    return Rare(
+        corrections,
+        notices_of(corrections),
+        other_ids=tuple(
             (e.get("Source", ""), t) for e in outer.get("OtherID", ()) if (t := text(e))
         ),
-        "other_abstracts": tuple(_other_abstract(e) for e in outer.get("OtherAbstract", ())),
-        "investigators": people(within(outer, "InvestigatorList", "Investigator")),
-        "supplementary": terms(within(outer, "SupplMeshList", "SupplMeshName")),
-        "genes": texts(within(outer, "GeneSymbolList", "GeneSymbol")),
-        "subjects": people(within(outer, "PersonalNameSubjectList", "PersonalNameSubject")),
-        "notes": tuple(
+        other_abstracts=tuple(_other_abstract(e) for e in outer.get("OtherAbstract", ())),
+        investigators=people(within(outer, "InvestigatorList", "Investigator")),
+        supplementary=terms(within(outer, "SupplMeshList", "SupplMeshName")),
+        genes=texts(within(outer, "GeneSymbolList", "GeneSymbol")),
+        subjects=people(within(outer, "PersonalNameSubjectList", "PersonalNameSubject")),
+        notes=tuple(
             (e.get("Owner", "NLM"), t) for e in outer.get("GeneralNote", ()) if (t := text(e))
         ),
-        "missions": texts(outer.get("SpaceFlightMission", ())),
-        "databanks": _databanks(outer),  # where the DTD does not have them, but files do
-    }
+        missions=texts(outer.get("SpaceFlightMission", ())),
+    )
 
 
 def _other_abstract(element: Element) -> OtherAbstract:
@@ -323,7 +243,7 @@ def _chemicals(elements: Iterable[Element]) -> tuple[Chemical, ...]:
     return tuple(found)
 
 
-def _databanks(parts: Children) -> tuple[DataBank, ...]:
+def databanks_of(parts: Children) -> tuple[DataBank, ...]:
     found = []
     for element in within(parts, "DataBankList", "DataBank"):
         bank = by_name(element)
@@ -363,13 +283,15 @@ def notices_of(corrections: Iterable[Correction]) -> tuple[str, ...]:
     )
 
 
-def _pmcid(ids: Iterable[tuple[str, str]], other: Iterable[tuple[str, str]]) -> str | None:
+def pmcid_of(ids: Iterable[tuple[str, str]], other: Iterable[tuple[str, str]]) -> str | None:
     """The article's number in PMC; in files of MEDLINE alone it is among the other ids."""
+    elsewhere = []
     for kind, known in ids:
         if kind == "pmc":
             return known
-    elsewhere = (text for _, text in (*(i for i in ids if i[0] == "pmcid"), *other))
-    return next((m.group() for t in elsewhere if (m := re.search(r"\bPMC\d+\b", t))), None)
-
-
-_NOTHING_RARE = _rare({})
+        if kind == "pmcid":
+            elsewhere.append((kind, known))
+    for _, known in (*elsewhere, *other):
+        if match := _PMCID.search(known):
+            return match.group()
+    return None

@@ -61,7 +61,9 @@ def number(text: str) -> int | None:
 
 def is_retracted(kinds: tuple[str, ...], notices: tuple[str, ...]) -> bool:
     """Whether the record says that its article was withdrawn."""
-    return "Retracted Publication" in kinds or any(n.startswith("RetractionIn:") for n in notices)
+    if "Retracted Publication" in kinds:
+        return True
+    return bool(notices) and any(n.startswith("RetractionIn:") for n in notices)
 
 
 def abstract(element: Element | None) -> tuple[tuple[AbstractSection, ...], str]:

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from evidence.pubmed.xml_text import has_no_character
+
 RECORDS = (
     "PubmedArticle",
     "PubMedArticle",  # DTDs before 2008
@@ -49,7 +51,8 @@ _DOCTYPE = re.compile(
     re.DOTALL,
 )
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_ARTICLE = re.compile(rb"\n?[ \t]*(<PubmedArticle>)")
+_ARTICLE = re.compile(rb"[ \t\r\n]*(<PubmedArticle>)")
+_ARTICLE_END = b"</PubmedArticle>"
 _SKIPPED = rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
 
 
@@ -102,18 +105,15 @@ class _Cutter:
         self.held = b""
         self.at = 0  # all before it is done with
         self.line = 1  # where `held` begins
-        self.plain = True  # `held` has no control character but line feeds
+        self.lines = 0  # line feeds in `held`
+        self.plain = True  # `held` has nothing that XML forbids, nor blanks but spaces, line feeds
         self.sets: list[_Set] = []
         self.seen = False  # any element at all
         self.whole = True
 
     def run(self) -> Iterator[Piece]:
         while True:
-            while match := _ARTICLE.match(self.held, self.at):
-                if not self.may_hold("PubmedArticle"):
-                    break
-                self.at = match.start(1)
-                yield from self.record("PubmedArticle", "PubmedArticle")
+            yield from self.articles()
             self.at = _space_end(self.held, self.at)
             if self.at < len(self.held):
                 yield from self.next_one()
@@ -126,13 +126,36 @@ class _Cutter:
         if not self.seen:
             raise NotWhole("not well-formed: there is no element in it")
 
+    def articles(self) -> Iterator[Piece]:
+        """Articles that follow each other with blanks between, up to the last whole one held.
+
+        The first that is anything else, or has a comment, CDATA or an instruction in it, is left
+        to `next_one`.
+        """
+        if not _ARTICLE.match(self.held, self.at) or not self.may_hold("PubmedArticle"):
+            return
+        held, plain, line = self.held, self.plain, self.line
+        prefixes = self.sets[-1].prefixes if self.sets else b""
+        quiet = not _has_more_than_tags(held, self.at)
+        while (end := held.find(_ARTICLE_END, self.at)) >= 0:
+            match = _ARTICLE.match(held, self.at)
+            end += len(_ARTICLE_END)
+            if not match or not (quiet or not _has_more_than_tags(held, self.at, end)):
+                return
+            start, self.at, self.seen = match.start(1), end, True
+            yield Piece("record", held[start:end], prefixes, plain, (line, held, start))
+
     def more(self) -> bool:
         """Read on; false at the end of the file."""
         chunk = next(self.chunks, None)
         if chunk is not None:
-            self.line += self.held.count(b"\n", 0, self.at)
-            self.held, self.at = self.held[self.at :] + chunk, 0
-            self.plain = _plain(self.held)
+            rest = self.held[self.at :]
+            begun, rest_plain = (rest.count(b"\n"), True) if self.plain else _looked_at(rest)
+            self.line += self.lines - begun
+            self.held, self.at = rest + chunk, 0
+            lines, plain = _looked_at(chunk)
+            self.lines = begun + lines
+            self.plain = plain and rest_plain and not has_no_character(self.held)
         return chunk is not None
 
     def take(self, end: int) -> bytes:
@@ -278,10 +301,22 @@ def _prefixes(attributes: bytes) -> bytes:
     return b"".join(re.findall(rb"""\sxmlns:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""", attributes))
 
 
-def _plain(data: bytes) -> bool:
-    """Whether all control characters are line feeds."""
+def _looked_at(data: bytes) -> tuple[int, bool]:
+    """How many line feeds there are, and whether there is no other control character."""
     codes = np.frombuffer(data, dtype=np.uint8)
-    return bool(np.count_nonzero(codes < 0x20) == np.count_nonzero(codes == 0x0A))
+    lines = int(np.count_nonzero(codes == 0x0A))
+    return lines, int(np.count_nonzero(codes < 0x20)) == lines
+
+
+def _has_more_than_tags(data: bytes, start: int, end: int | None = None) -> bool:
+    """Whether there is a comment, CDATA or an instruction."""
+    for sign in (b"!", b"?"):
+        at = data.find(sign, start, end)
+        while at >= 0:
+            if data[at - 1] == 0x3C:  # <
+                return True
+            at = data.find(sign, at + 1, end)
+    return False
 
 
 def _space_end(data: bytes, at: int) -> int:

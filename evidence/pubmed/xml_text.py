@@ -23,7 +23,7 @@ _PARSER = {
 _MATHML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'
 # XML 1.0 has no place for these, neither as they are nor by number.
 CONTROL = bytes([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20)])
-_NO_CHARACTER = re.compile(rb"\xef\xbf[\xbe\xbf]")
+_NO_CHARACTER = re.compile(rb"\xef\xbf[\xbe\xbf]")  # U+FFFE and U+FFFF
 _NUMBER = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9._-]*);")
 
@@ -89,6 +89,11 @@ def mend(data: bytes) -> bytes:
 
     data = _NO_CHARACTER.sub(b"", data.translate(None, CONTROL))
     return _ENTITY.sub(named, _NUMBER.sub(number, data))
+
+
+def has_no_character(data: bytes) -> bool:
+    """Whether one of the two codes of more than a byte is in it that XML forbids."""
+    return b"\xef" in data and _NO_CHARACTER.search(data) is not None  # the first is quicker
 
 
 def _words(fault: Exception) -> str:
