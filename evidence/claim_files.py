@@ -20,8 +20,8 @@ from pydantic_core import ErrorDetails
 from evidence.claims import Claim
 from evidence.errors import InputError, SchemaError
 from evidence.scaffold import FILL_IN, scaffold
-from evidence.strategy_lint import Fault as LineFault
-from evidence.strategy_lint import lint_combine, lint_terms
+from evidence.strategy.lint import Fault as LineFault
+from evidence.strategy.lint import lint_combine, lint_terms
 from evidence.toml_positions import Path as Keys
 from evidence.toml_positions import positions
 

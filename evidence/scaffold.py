@@ -37,6 +37,14 @@ outcome = "FILL IN: what is measured, how and when"
 include = ["FILL IN: what a study must have"]
 exclude = ["FILL IN: what rules a study out"]
 
+# Who screens the records, and what their page offers them; without this one person decides.
+# [screening]
+# reviewers = 2                       # how many must decide by title and abstract; 1 or 2
+# full_text_reviewers = 2             # the same at full text; as many by default
+# reasons = ["wrong population"]      # of exclusion; by default the entries of exclude above
+# highlight = ["randomi"]             # words that speak for a record
+# highlight_against = ["mice"]        # words that speak against it
+
 # ------------------------------------------------------------------------------ search strategy
 # The lines of a block are joined by OR, the blocks by `combine`. PubMed reads strictly from left
 # to right. Tag every term: [mh] for MeSH headings, [tiab] for title, abstract and keywords.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evidence.claim_files import claim_schema, new_claim_text, read_claim, read_claims
 from evidence.errors import InputError, SchemaError
-from evidence.strategy_lint import lint_combine, lint_terms
+from evidence.strategy.lint import lint_combine, lint_terms
 from evidence.toml_positions import positions
 
 # An invented claim in the real format; the tests spoil one thing at a time.

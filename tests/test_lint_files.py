@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evidence.cli import main
 from evidence.errors import SchemaError
 from evidence.query.lint import lint
-from evidence.strategy_files import lint_file
+from evidence.strategy.files import lint_file
 
 CLAIM = '''
 [search]

@@ -11,7 +11,7 @@ import pytest
 
 from evidence.claim_files import read_claim, read_claims
 from evidence.claims import Claim
-from evidence.strategy_text import appendix, numbered_lines
+from evidence.strategy.text import appendix, numbered_lines
 from tests.mini_pubmed import Paper, matches
 
 IDS = ("aerobic-hippocampus", "dlpfc-reversibility", "hiit-bdnf", "lactate-bdnf")

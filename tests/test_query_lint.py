@@ -6,17 +6,12 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from evidence.query.blocks import concept_blocks, gains, gains_by_count, why_missed
 from evidence.query.findings import Finding
 from evidence.query.lint import MOST_WILDCARDS, fix, lint, lint_json, render
-from evidence.query.match import answer, matches
 from evidence.query.parse import parse
-from evidence.query.searchable import MeshHeading, Paper
 from evidence.query.show import show
 from evidence.query.tokens import LOOK_ALIKES
-from evidence.query.tree import Node
 from tests.test_query_parse import SOUP
 
 
@@ -332,102 +327,3 @@ def test_the_findings_for_a_program_hold_place_message_and_fix():
             "fix": "[tiab]",
         }
     ]
-
-
-# ---------------------------------------- concept blocks
-
-STRATEGY = parse(
-    "(exercis*[tiab] OR training[tiab] OR running[tiab]) AND (bdnf[tiab] OR neurotroph*[tiab]) "
-    "NOT (rats[tiab] OR mice[tiab])"
-).tree
-RECORDS = [
-    Paper("1", "Exercise and BDNF"),
-    Paper("2", "Training and BDNF and neurotrophins"),
-    Paper("3", "Exercise training and neurotrophins"),
-    Paper("4", "Running mice and BDNF"),
-    Paper("5", "Exercise and lactate"),
-    Paper("6", "Swimming in rats"),
-]
-
-
-def pmids(tree: Node) -> frozenset[str]:
-    return answer(tree, RECORDS).pmids
-
-
-def test_a_strategy_falls_into_its_concepts():
-    blocks = concept_blocks(STRATEGY)
-    assert [(len(b.lines), b.is_exclusion) for b in blocks] == [(3, False), (2, False), (2, True)]
-    assert blocks[0].name == "exercis*[tiab] and 2 more"
-    nested = concept_blocks(parse("(a[ti] AND b[ti]) AND c[ti]").tree)
-    assert [show(b.node) for b in nested] == ["a[ti]", "b[ti]", "c[ti]"]
-
-
-def test_each_line_says_what_it_adds_and_what_its_removal_loses():
-    rows = [
-        (g.line, g.found, g.added, g.alone, g.lost) for g in gains(concept_blocks(STRATEGY), pmids)
-    ]
-    assert rows == [
-        ("exercis*[tiab]", 3, 3, 2, 1),  # 1 and 5 by it alone, of which 1 is in the answer
-        ("training[tiab]", 2, 1, 1, 1),
-        ("running[tiab]", 1, 1, 1, 0),  # its record is taken away
-        ("bdnf[tiab]", 3, 3, 2, 1),
-        ("neurotroph*[tiab]", 2, 1, 1, 1),
-        ("rats[tiab]", 1, 1, 1, 0),
-        ("mice[tiab]", 1, 1, 1, 1),
-    ]
-
-
-TERMS = st.sampled_from(["exercise[ti]", "training[ti]", "bdnf[ti]", "rats[ti]", "mice[ti]"])
-LINES = st.lists(TERMS, min_size=1, max_size=3, unique=True).map(lambda t: f"({' OR '.join(t)})")
-
-
-@given(st.lists(LINES, min_size=1, max_size=3), st.lists(LINES, max_size=2))
-def test_counts_alone_give_the_same_gains_as_lists(wanted, taken):
-    tree = parse(" NOT ".join([" AND ".join(wanted), *taken])).tree
-    blocks = concept_blocks(tree)
-    by_count = gains_by_count(blocks, lambda node: len(pmids(node)))
-    assert by_count == gains(blocks, pmids)
-
-
-@given(st.lists(LINES, min_size=1, max_size=3), st.lists(LINES, max_size=2))
-def test_what_a_line_loses_is_what_the_strategy_without_it_does_not_find(wanted, taken):
-    tree = parse(" NOT ".join([" AND ".join(wanted), *taken])).tree
-    blocks = concept_blocks(tree)
-    found = pmids(tree)
-    for gain in gains(blocks, pmids):
-        block = blocks[gain.block]
-        if len(block.lines) == 1 and block.is_exclusion and len(blocks) == 1:
-            continue
-        texts = [
-            [show(line) for line in b.lines if (b is not block or show(line) != gain.line)]
-            for b in blocks
-        ]
-        keep = [pmids(parse(" OR ".join(t)).tree) if t else frozenset() for t in texts]
-        rest = frozenset(r.pmid for r in RECORDS)
-        for b, records in zip(blocks, keep, strict=True):
-            rest = rest - records if b.is_exclusion else rest & records
-        assert gain.lost == len(found ^ rest)
-
-
-def test_a_known_record_is_told_which_concept_keeps_it_out():
-    def has(node: Node, record: Paper) -> bool:
-        return matches(node, record)
-
-    assert why_missed(STRATEGY, RECORDS[0], has) == ()
-    (no_bdnf,) = why_missed(STRATEGY, RECORDS[4], has)
-    assert (no_bdnf.block, no_bdnf.is_exclusion) == (1, False)
-    assert str(no_bdnf) == ("not found by block 2: it has none of bdnf[tiab] OR neurotroph*[tiab]")
-    (mice,) = why_missed(STRATEGY, RECORDS[3], has)
-    assert str(mice) == (
-        'taken away by block 3: it has the word "mice" in title, abstract or author keywords'
-    )
-    assert [m.block for m in why_missed(STRATEGY, RECORDS[5], has)] == [0, 1, 2]
-
-
-def test_headings_alone_do_not_find_a_record_before_it_is_indexed():
-    tree = parse("Exercise[mh:noexp] AND bdnf[ti]").tree
-    indexed = Paper("7", "BDNF", headings=(MeshHeading("Exercise"),))
-    waiting = Paper("8", "BDNF after exercise")
-    assert matches(tree, indexed)
-    assert not matches(tree, waiting)
-    assert [m.block for m in why_missed(tree, waiting, matches)] == [0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from evidence.query.searchable import (
     heading,
     person,
 )
-from evidence.query.words import holds, near, pattern, text, words
+from evidence.query.words import holds, near, pattern, plain, text, words
 
 DAY = dt.date
 
@@ -55,6 +57,13 @@ def test_words_are_letters_and_digits_without_case_and_accents(raw, cut):
 @given(st.text())
 def test_cutting_twice_changes_nothing(raw):
     assert words(text(raw)) == words(raw)
+
+
+@given(st.text())
+def test_runs_beyond_ascii_are_changed_as_the_whole_text_would_be(raw):
+    decomposed = unicodedata.normalize("NFKD", raw)
+    whole = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    assert plain(raw) == whole
 
 
 def test_an_asterisk_needs_four_characters_at_the_end_of_the_last_word():
@@ -585,6 +594,28 @@ def test_a_record_of_pubmed_xml_is_searched_in_every_field(query):
     (record,), refused = parse_articles(XML.encode())
     assert refused == []
     assert finds(query, from_record(record))
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("1979 Jan-Feb", DAY(1979, 1, 1)),
+        ("1998 Dec-1999 Jan", DAY(1998, 12, 1)),
+        ("1977 Dec 22-29", DAY(1977, 12, 22)),
+        ("1977 Fall-Winter", DAY(1977, 10, 1)),
+        ("Fall 2019", DAY(2019, 10, 1)),
+        ("1977-1978", DAY(1977, 1, 1)),
+        # The guide does not say which year; a season belongs to the first here.
+        ("1979-1980 Fall", DAY(1979, 10, 1)),
+        ("2021 Apr-Jun 01", DAY(2021, 4, 1)),
+    ],
+)
+def test_a_date_in_words_is_filed_under_its_first_month(written, day):
+    # User Guide, "Publication Date": of several months the first; fall is October.
+    dated = f"<PubDate><MedlineDate>{written}</MedlineDate></PubDate>"
+    xml = re.sub(r"<PubDate>.*?</PubDate>", dated, XML, flags=re.DOTALL)
+    (record,), _ = parse_articles(xml.encode())
+    assert from_record(record).dates["publication"] == (day,)
 
 
 def test_names_and_headings_in_nlm_notation_are_split():

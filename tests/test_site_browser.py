@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 
@@ -162,6 +163,24 @@ def test_on_a_phone_wide_tables_are_cards_or_scroll_in_a_region_that_says_so(ope
     )
     assert any(scrolls for scrolls, _ in wide)
     assert all((seen == "visible") == scrolls for scrolls, seen in wide)
+
+
+@pytest.mark.parametrize(("width", "side_by_side"), [(WIDE, True), (360, False)])
+def test_concepts_stand_side_by_side_where_there_is_room(opened, width, side_by_side):
+    page = opened("claims/walking-sleep", width)
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('.joined.across > .concept')]"
+        ".map(e => e.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
+    )
+    assert len(boxes) >= 2
+    for before, after in itertools.pairwise(boxes):
+        if side_by_side:
+            assert before[1] <= after[0]
+            assert before[2] == after[2]
+        else:
+            assert before[3] <= after[2]
+            assert before[:2] == after[:2]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_skip_link_is_first_and_a_focus_can_be_seen(opened):

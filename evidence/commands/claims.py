@@ -58,7 +58,7 @@ def lint(session: Session, file: Path, as_json: bool) -> None:
     FILE is a claim file (.toml) or a text file that holds one query. Ends with 1 where there
     is an error; warnings and notes do not count.
     """
-    from evidence.strategy_files import lint_file
+    from evidence.strategy.files import lint_file
 
     found = lint_file(file, name=str(file))
     if as_json:

@@ -59,9 +59,7 @@ _MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abb
 _SEASONS = {"winter": 1, "spring": 4, "summer": 7, "fall": 10, "autumn": 10}
 
 
-def publication_day(
-    year: str = "", month: str = "", day: str = "", season: str = "", free: str = ""
-) -> dt.date | None:
+def publication_day(year: str, month: str = "", day: str = "", season: str = "") -> dt.date | None:
     """The day under which PubMed files a date of publication as a record writes it.
 
     Without a month it is January; of several months the first; winter is January, spring April,
@@ -71,8 +69,6 @@ def publication_day(
     ----------
     year, month, day, season : str
         The elements of PubDate or ArticleDate; a month may be a name or a number.
-    free : str
-        MedlineDate, such as "1998 Dec-1999 Jan", "1977 Fall-Winter" or "1979-1980".
 
     Returns
     -------
@@ -80,15 +76,7 @@ def publication_day(
         None without a year.
     """
     if not year:
-        found = re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", free)
-        if found is None:
-            return None
-        year, rest = found.group(), free[found.end() :]
-        names = re.search(r"[A-Za-z]+", rest.split(" ", 1)[-1] if " " in rest else "")
-        if names and not rest.startswith("-"):
-            month = names.group()
-            digits = re.match(r"\s+(\d{1,2})(?!\d)", rest[rest.index(month) + len(month) :])
-            day = digits.group(1) if digits else ""
+        return None
     number = _month(month) or _month(season) or 1
     try:
         return dt.date(int(year), number, int(day) if day.isdigit() else 1)

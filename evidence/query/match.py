@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from evidence.query.parse import parse
-from evidence.query.plan import (
+from evidence.query.plan import plan
+from evidence.query.questions import (
     Always,
     Has,
     HasHeading,
@@ -28,7 +29,6 @@ from evidence.query.plan import (
     Reservation,
     Vocabulary,
     key,
-    plan,
 )
 from evidence.query.searchable import Person, Searchable, texts
 from evidence.query.tree import Node, Parsed
@@ -230,9 +230,8 @@ def _is_named(asked: HasName, person: Person) -> bool:
     if asked.full:
         return wanted == last
     if asked.exact:
-        return wanted in ([*last, initials], [*last, initials, *suffix]) or (
-            wanted == last and not initials
-        )
+        name = [*last, *filter(None, [initials])]
+        return wanted in (name, [*name, *suffix])
     if wanted[: len(last)] != last:
         return False
     rest = wanted[len(last) :]

@@ -12,14 +12,32 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal
 
-from evidence.errors import ToolkitError
 from evidence.query.days import back, first_day, last_day
 from evidence.query.fields import FIELDS, RELATIVE, Field
+from evidence.query.questions import (
+    Always,
+    Has,
+    HasHeading,
+    HasName,
+    HasQualifier,
+    HasValue,
+    InWords,
+    IsPmid,
+    Joined,
+    Near,
+    NotAnswerable,
+    OnDay,
+    Plan,
+    Planned,
+    Question,
+    Reservation,
+    Vocabulary,
+    key,
+)
 from evidence.query.show import show
 from evidence.query.tree import (
     Combination,
@@ -29,7 +47,6 @@ from evidence.query.tree import (
     Last,
     Node,
     Nothing,
-    Operator,
     Parsed,
     PmidRange,
     Pmids,
@@ -38,8 +55,38 @@ from evidence.query.tree import (
     TaggedGroup,
     Term,
 )
-from evidence.query.vocabulary import STATUSES, STOPWORDS, language_of, subheading_of
+from evidence.query.vocabulary import (
+    LOWEST_TYPES,
+    NARROWER_TYPES,
+    STATUSES,
+    STOPWORDS,
+    language_of,
+    subheading_of,
+)
 from evidence.query.words import Pattern, pattern, words
+
+__all__ = [
+    "ALL_PARTS",
+    "Always",
+    "Has",
+    "HasHeading",
+    "HasName",
+    "HasQualifier",
+    "HasValue",
+    "InWords",
+    "IsPmid",
+    "Joined",
+    "Near",
+    "NotAnswerable",
+    "OnDay",
+    "Plan",
+    "Planned",
+    "Question",
+    "Reservation",
+    "Vocabulary",
+    "key",
+    "plan",
+]
 
 # What [all] reads: everything but places and the dates of processing.
 ALL_PARTS = (
@@ -66,217 +113,6 @@ ALL_PARTS = (
     "publisher",
     "isbns",
 )
-# Publication types under others in category V of MeSH; PubMed adds the narrower ones.
-_RANDOMIZED = ("Randomized Controlled Trial", "Equivalence Trial", "Pragmatic Clinical Trial")
-_CONTROLLED = ("Controlled Clinical Trial", *_RANDOMIZED)
-_TRIALS = (
-    "Clinical Trial",
-    "Adaptive Clinical Trial",
-    "Clinical Trial, Phase I",
-    "Clinical Trial, Phase II",
-    "Clinical Trial, Phase III",
-    "Clinical Trial, Phase IV",
-    *_CONTROLLED,
-)
-NARROWER_TYPES = {
-    "randomized controlled trial": _RANDOMIZED,
-    "controlled clinical trial": _CONTROLLED,
-    "clinical trial": _TRIALS,
-    "clinical study": (
-        "Clinical Study",
-        *_TRIALS,
-        "Observational Study",
-        "Clinical Trial Protocol",
-        "Clinical Trial, Veterinary",
-        "Observational Study, Veterinary",
-        "Randomized Controlled Trial, Veterinary",
-    ),
-    "clinical trial veterinary": (
-        "Clinical Trial, Veterinary",
-        "Randomized Controlled Trial, Veterinary",
-    ),
-    "review": ("Review", "Systematic Review", "Scoping Review"),
-    "meta analysis": ("Meta-Analysis", "Network Meta-Analysis"),
-    "guideline": ("Guideline", "Practice Guideline"),
-    "biography": ("Biography", "Autobiography"),
-    "consensus development conference": (
-        "Consensus Development Conference",
-        "Consensus Development Conference, NIH",
-    ),
-}
-# Of these it is certain that nothing stands below them.
-_LOWEST = """
-case reports|comment|editorial|letter|news|published erratum|retracted publication|preprint
-retraction of publication|expression of concern|practice guideline|comparative study|webcast
-multicenter study|systematic review|twin study|validation study|english abstract|portrait
-clinical trial phase i|clinical trial phase ii|clinical trial phase iii|clinical trial phase iv
-equivalence trial|pragmatic clinical trial|adaptive clinical trial|observational study|interview
-duplicate publication|corrected and republished article|lecture|historical article
-research support n i h extramural|research support n i h intramural
-research support non u s gov t|research support u s gov t p h s
-research support u s gov t non p h s
-"""
-_LOWEST_TYPES = frozenset(_LOWEST.strip().replace("\n", "|").split("|"))
-
-
-class Vocabulary(Protocol):
-    """NLM's descriptor file, as far as a search needs it."""
-
-    def headings(self, name: str) -> frozenset[str] | None:
-        """The heading that a name or entry term stands for and all below; None if there is none."""
-
-    def heading(self, name: str) -> str | None:
-        """The heading alone; None if there is none."""
-
-    def subheadings(self, name: str) -> frozenset[str] | None:
-        """A subheading and all below it."""
-
-    def publication_types(self, name: str) -> frozenset[str] | None:
-        """A publication type and all below it."""
-
-
-# ---------------------------------------------------------------------------- questions
-
-
-@dataclass(frozen=True, slots=True)
-class InWords:
-    """Words side by side in one text of one of the parts."""
-
-    parts: tuple[str, ...]
-    pattern: Pattern
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """Words in any order with at most so many others between, in one text of one of the parts."""
-
-    parts: tuple[str, ...]
-    words: tuple[str, ...]
-    most: int
-    across: bool = False  # over all texts of the part, not within one
-
-
-@dataclass(frozen=True, slots=True)
-class HasHeading:
-    """A heading of these names (or with this beginning), perhaps with one of these qualifiers."""
-
-    names: frozenset[str]
-    prefix: str = ""
-    qualifiers: frozenset[str] | None = None
-    major: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HasQualifier:
-    """A qualifier of these names on any heading."""
-
-    names: frozenset[str]
-    prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HasValue:
-    """One of the values of a part is one of these, compared by its words."""
-
-    parts: tuple[str, ...]
-    values: frozenset[str]
-    prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HasName:
-    """A person of this name. Not ``exact``: further initials and a suffix may follow."""
-
-    part: str
-    position: Literal["any", "first", "last"]
-    words: tuple[str, ...]
-    exact: bool
-    full: bool  # full names only
-    is_prefix: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OnDay:
-    """A date of one of the kinds from ``low`` to ``high``.
-
-    ``print_first``: an electronic date does not count if it is later than the one in print.
-    """
-
-    kinds: tuple[str, ...]
-    low: dt.date
-    high: dt.date
-    print_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IsPmid:
-    """One of these PMIDs, or one of the range."""
-
-    numbers: frozenset[int]
-    low: int = 0
-    high: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Has:
-    """A property that is there or not: of ``what``, the value, or any value."""
-
-    what: str
-    value: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Always:
-    """Every record, or none."""
-
-    answer: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Questions joined by an operator; NOT takes all later ones from the first."""
-
-    operator: Operator
-    parts: tuple[Plan, ...]
-
-
-Question: TypeAlias = (
-    InWords | Near | HasHeading | HasQualifier | HasValue | HasName | OnDay | IsPmid | Has | Always
-)
-Plan: TypeAlias = Question | Joined
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Where PubMed's own answer may differ, or cannot be had: which term, and why."""
-
-    code: str
-    term: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.term}: {self.why}"
-
-
-class NotAnswerable(ToolkitError):
-    """A query that cannot be answered from the records alone; names every such term."""
-
-    def __init__(self, refused: Sequence[Reservation]) -> None:
-        self.refused = tuple(refused)
-        self.reasons = tuple(dict.fromkeys(r.code for r in refused))
-        super().__init__(
-            "the records alone cannot answer this query",
-            [str(r) for r in refused],
-            remedy="tag the terms, give NLM's descriptor file, or accept a marked approximation",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What is to be asked of each record, and where PubMed may answer otherwise."""
-
-    plan: Plan
-    approximations: tuple[Reservation, ...]
 
 
 def plan(
@@ -320,12 +156,6 @@ def plan(
     if planner.refused:
         raise NotAnswerable(planner.refused)
     return Planned(made, tuple(dict.fromkeys(planner.approximate)))
-
-
-@lru_cache(maxsize=1 << 16)
-def key(text: str) -> str:
-    """A name without punctuation, case and accents, for comparing whole names."""
-    return " ".join(words(text))
 
 
 @dataclass
@@ -581,7 +411,7 @@ class _Planner:
         found = self.vocabulary.publication_types(term.text) if self.vocabulary else None
         if found is not None:
             return HasValue(("kinds",), frozenset(map(key, found)))
-        if name not in _LOWEST_TYPES:
+        if name not in LOWEST_TYPES:
             narrower = NARROWER_TYPES.get(name, ())
             with_them = f"with {', '.join(narrower[1:])}" if narrower else "without narrower types"
             self.mark(

@@ -11,6 +11,7 @@ from typing import Literal
 
 from evidence.query.fields import field_of, is_flag
 from evidence.query.findings import Finding, Places
+from evidence.query.tree import Operator
 
 TokenKind = Literal["word", "quoted", "tag", "open", "close", "operator", "colon", "set"]
 
@@ -31,7 +32,7 @@ _INVISIBLE = "".join(char for char, plain in LOOK_ALIKES.items() if not plain)
 _ONE_FOR_ONE = {ord(char): plain for char, plain in LOOK_ALIKES.items() if plain}
 _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 
-OPERATORS = {"AND": "AND", "OR": "OR", "NOT": "NOT", "&": "AND", "|": "OR"}
+OPERATORS: dict[str, Operator] = {"AND": "AND", "OR": "OR", "NOT": "NOT", "&": "AND", "|": "OR"}
 _WORD = re.compile(r'[^\s"()\[\]&|]+')
 _SET = re.compile(r"#(\d+)(?!\w)")
 _NAMED_SET = re.compile(r"#(\d+|[a-z][a-z0-9_]*)(?![\w-])")

@@ -138,3 +138,56 @@ def publication_type_of(text: str) -> str | None:
 
 def _letters(text: str) -> str:
     return "".join(char for char in text.lower() if char.isalnum())
+
+
+# Publication types under others in category V of MeSH; PubMed adds the narrower ones.
+_RANDOMIZED = ("Randomized Controlled Trial", "Equivalence Trial", "Pragmatic Clinical Trial")
+_CONTROLLED = ("Controlled Clinical Trial", *_RANDOMIZED)
+_TRIALS = (
+    "Clinical Trial",
+    "Adaptive Clinical Trial",
+    "Clinical Trial, Phase I",
+    "Clinical Trial, Phase II",
+    "Clinical Trial, Phase III",
+    "Clinical Trial, Phase IV",
+    *_CONTROLLED,
+)
+NARROWER_TYPES = {
+    "randomized controlled trial": _RANDOMIZED,
+    "controlled clinical trial": _CONTROLLED,
+    "clinical trial": _TRIALS,
+    "clinical study": (
+        "Clinical Study",
+        *_TRIALS,
+        "Observational Study",
+        "Clinical Trial Protocol",
+        "Clinical Trial, Veterinary",
+        "Observational Study, Veterinary",
+        "Randomized Controlled Trial, Veterinary",
+    ),
+    "clinical trial veterinary": (
+        "Clinical Trial, Veterinary",
+        "Randomized Controlled Trial, Veterinary",
+    ),
+    "review": ("Review", "Systematic Review", "Scoping Review"),
+    "meta analysis": ("Meta-Analysis", "Network Meta-Analysis"),
+    "guideline": ("Guideline", "Practice Guideline"),
+    "biography": ("Biography", "Autobiography"),
+    "consensus development conference": (
+        "Consensus Development Conference",
+        "Consensus Development Conference, NIH",
+    ),
+}
+# Of these it is certain that nothing stands below them.
+_LOWEST = """
+case reports|comment|editorial|letter|news|published erratum|retracted publication|preprint
+retraction of publication|expression of concern|practice guideline|comparative study|webcast
+multicenter study|systematic review|twin study|validation study|english abstract|portrait
+clinical trial phase i|clinical trial phase ii|clinical trial phase iii|clinical trial phase iv
+equivalence trial|pragmatic clinical trial|adaptive clinical trial|observational study|interview
+duplicate publication|corrected and republished article|lecture|historical article
+research support n i h extramural|research support n i h intramural
+research support non u s gov t|research support u s gov t p h s
+research support u s gov t non p h s
+"""
+LOWEST_TYPES = frozenset(_LOWEST.strip().replace("\n", "|").split("|"))

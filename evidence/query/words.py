@@ -12,11 +12,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 SHORTEST_STEM = 4  # characters before *; below it PubMed reads the * as a space [User Guide]
 
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 def words(text: str) -> list[str]:
@@ -35,8 +37,18 @@ def plain(text: str) -> str:
     """Without accents, case and typographic forms (NFKD, marks dropped, case folded)."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    return _FOREIGN.sub(_plain_run, text).casefold()
+
+
+def _plain_run(run: re.Match[str]) -> str:
+    return _plain(run.group())
+
+
+@lru_cache(maxsize=1 << 14)
+def _plain(run: str) -> str:
+    """A run of characters beyond ASCII; each is changed by itself, whatever stands around it."""
+    decomposed = unicodedata.normalize("NFKD", run)
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ def near(wanted: Sequence[str], field: Sequence[str], most: int) -> bool:
     open whether the words between are counted over the stretch or from neighbour to neighbour; this
     counts over the stretch, as Lucene does.
     """
+    if not wanted or any(word not in field for word in wanted):
+        return False
     size = len(wanted) + most
     places = sorted(
         (at, word) for word in set(wanted) for at, found in enumerate(field) if found == word
@@ -107,8 +121,6 @@ def near(wanted: Sequence[str], field: Sequence[str], most: int) -> bool:
     for word in wanted:
         need[word] = need.get(word, 0) + 1
     missing, have, begin = len(wanted), dict.fromkeys(need, 0), 0
-    if not wanted:
-        return False
     for at, word in places:
         if have[word] < need[word]:
             missing -= 1

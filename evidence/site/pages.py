@@ -11,12 +11,16 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from evidence.held import APPROXIMATED, label
 from evidence.model import EvidenceRow
 from evidence.routes import ROUTES
 from evidence.site import words
+from evidence.site.concepts import NAMED, drawing, weight
 from evidence.site.drawings import inline
 from evidence.site.stale import Stale
 from evidence.site.views import SHOWN_IN_FULL, ClaimView, claim_view
+from evidence.strategy.explain import Explanation, explain
+from evidence.strategy.outlines import of_claim
 from meta.results import show, show_p
 
 HERE = Path(__file__).parent
@@ -48,6 +52,7 @@ def render(
     version: str,
     stale: Sequence[Stale] = (),
     strategies: Mapping[str, str] | None = None,
+    explained: Mapping[str, Explanation] | None = None,
 ) -> dict[str, str]:
     """Render every page of the site.
 
@@ -65,6 +70,8 @@ def render(
         Claims whose last good page stands; the front page lists them with the reason.
     strategies : mapping of claim id to str
         The whole strategy as the source receives it; without it, as the claim's file combines it.
+    explained : mapping of claim id to Explanation
+        What is known of each strategy in numbers; without it, it is drawn without numbers.
 
     Returns
     -------
@@ -100,6 +107,7 @@ def render(
             row=view.row,
             claim=claim,
             figures=list(figures.get(claim.id, ())),
+            drawing=drawing((explained or {}).get(claim.id) or explain(of_claim(claim), None)),
             reading_csv=f"data/{claim.id}/reading-order.csv",
             strategy_file=f"data/{claim.id}/search-strategy.md",
             evidence_files=(f"data/{claim.id}/evidence.csv", f"data/{claim.id}/evidence.json"),
@@ -138,6 +146,8 @@ def _environment() -> Environment:
         "stop": words.stop,
     }
     environment.globals |= {
+        "APPROXIMATED": APPROXIMATED,
+        "NAMED": NAMED,
         "READING_SHOWN": READING_SHOWN,
         "LONG_TABLE": LONG_TABLE,
         "SHOWN_IN_FULL": SHOWN_IN_FULL,
@@ -154,7 +164,9 @@ def _environment() -> Environment:
         "row_link": words.row_link,
         "safe_url": words.safe_url,
         "show_p": show_p,
+        "source_label": label,
         "split_urls": words.split_urls,
+        "weight": weight,
     }
     return environment
 

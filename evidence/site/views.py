@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,9 +23,10 @@ from evidence.model import (
     Sensitivity,
     Study,
 )
+from evidence.screening.state import ScreeningState
 from evidence.site import words
 from evidence.site.drawings import Bar, span, strip
-from evidence.strategy_text import NumberedLine, numbered_lines
+from evidence.strategy.text import NumberedLine, numbered_lines
 from evidence.tables import interval
 from meta.measures import measure_named
 from meta.measures.registry import Measure
@@ -258,22 +258,27 @@ class ClaimView:
         return max(self.row.runs, key=lambda run: run.ran_on, default=None)
 
     @property
-    def full_run(self) -> SearchRun | None:
-        """The search to report: the newest full one."""
-        full = [run for run in self.row.runs if run.kind == "full"]
-        return max(full, key=lambda run: run.ran_on, default=self.last_run)
+    def full_runs(self) -> tuple[SearchRun, ...]:
+        """The searches to report: of each source the newest full one, PubMed's first."""
+        newest: dict[str, SearchRun] = {}
+        for run in self.row.runs:
+            before = newest.get(run.source)
+            if run.kind == "full" and (before is None or run.ran_on > before.ran_on):
+                newest[run.source] = run
+        found = sorted(newest.values(), key=lambda run: (run.source != "pubmed", run.source))
+        return tuple(found) or ((self.last_run,) if self.last_run else ())
 
     @property
     def other_runs(self) -> tuple[SearchRun, ...]:
-        rest = [run for run in self.row.runs if run is not self.full_run]
+        rest = [run for run in self.row.runs if all(run is not full for full in self.full_runs)]
         return tuple(sorted(rest, key=lambda run: run.ran_on, reverse=True))
 
     def study(self, study_id: str) -> Study:
         return self.row.extraction.study(study_id)
 
     def decisions(self) -> tuple[tuple[str, str, str, int], ...]:
-        """Stage, reviewer, decision, count, of every decision on file."""
-        tally = Counter((s.stage, s.reviewer, s.decision) for s in self.row.extraction.screening)
+        """Stage, reviewer, decision, count, of every decision that stands."""
+        tally = ScreeningState(self.row.extraction.screening).tally()
         return tuple((*key, n) for key, n in sorted(tally.items()))
 
     def beside(self) -> tuple[AnalysisView, ...]:

@@ -1,36 +1,26 @@
-"""What PubMed would silently ignore, drop or read as something else, with its place and a fix.
+"""Rules about one term, heading or date.
 
-Rules and their sources: the PubMed User Guide (16 April 2024) for what PubMed says it does; live
-measurements of August to October 2026 by third parties for what it does without saying.
+From the PubMed User Guide (16 April 2024) for what PubMed says it does, and live measurements of
+August to October 2026 by third parties for what it does without saying.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable
 
-from evidence.query.blocks import concept_blocks, is_controlled_only
 from evidence.query.fields import RELATIVE, UNPROVEN
-from evidence.query.findings import SEVERITIES, Finding, Places, Severity
-from evidence.query.parse import parse
-from evidence.query.show import show
+from evidence.query.lint.rules import Rules
 from evidence.query.tokens import tag_within
 from evidence.query.tree import (
-    Combination,
     Dates,
-    Flag,
     Heading,
     Last,
     Leaf,
-    Node,
-    Nothing,
     Parsed,
     PmidRange,
     Pmids,
-    SetName,
     Span,
     Tag,
     TaggedGroup,
@@ -50,139 +40,7 @@ from evidence.query.vocabulary import (
 )
 from evidence.query.words import SHORTEST_STEM, pattern, words
 
-MOST_WILDCARDS = 256  # in one query; above it PubMed answers with an error [measured 2026]
 _FAR = 1000  # beyond it proximity in affiliations no longer stays within one [User Guide]
-
-_FOREIGN = tuple(
-    (re.compile(form), what)
-    for form, what in (
-        (r"(?i:\b(?:adj\d{0,2}|(?:near|next|pre)/\d{1,2}))\b", "a distance operator"),
-        (r"(?<!\w)(?:NEAR|NEXT|ADJ)(?!\w)", "a distance operator"),
-        (
-            r"(?<=[\w*)\"])\.(?:ti|ab|tw|mp|kw|kf|hw|sh|pt|af|nm)(?:,\w\w)*(?:\.|(?=\s|\)|$))",
-            "a field",
-        ),
-        (r"(?<!\w)exp\s+(?=\w[\w ,()-]*/)", "an explosion"),
-        (r"/exp\b", "an explosion"),
-        (r"(?<=\w):(?:ti|ab|kw|de)(?:,\w\w)*(?!\w)", "a field"),
-        (r"\b(?:TS|TI|AB|AK|AU|SO|SU|TITLE|ABS|ALL|KP)=", "a field"),
-        (r"\b(?:TITLE-ABS-KEY|TITLE|ABS|KEY)\s*(?=\()", "a field"),
-        (r"(?<=\w\w)\$(?!\w)|(?<=\w)[?#$](?=\w)", "a wildcard"),
-    )
-)
-
-
-def lint(
-    text: str, *, named_sets: bool = False, unindexed: tuple[int, int] | None = None
-) -> list[Finding]:
-    """Everything in a query that PubMed would take otherwise than it is written.
-
-    Parameters
-    ----------
-    text : str
-        The query, on one line or many.
-    named_sets : bool
-        Whether ``#bdnf`` names a block, as in a claim file.
-    unindexed : tuple of int, optional
-        Records of the reader's own store that have no MeSH heading yet, and all its records; told
-        where a block has headings alone.
-
-    Returns
-    -------
-    list of Finding
-        In the order of the text. Empty for a query that PubMed takes exactly as written and that
-        depends on nothing that it does not publish.
-    """
-    parsed = parse(text, named_sets=named_sets)
-    return lint_parsed(parsed, unindexed=unindexed)
-
-
-def lint_parsed(parsed: Parsed, *, unindexed: tuple[int, int] | None = None) -> list[Finding]:
-    """The findings of a query that has been read already."""
-    linter = _Linter(parsed)
-    linter.run(unindexed)
-    found = {(f.start, f.length, f.code): f for f in (*parsed.findings, *linter.findings)}
-    rank = {severity: i for i, severity in enumerate(SEVERITIES)}
-    return sorted(found.values(), key=lambda f: (f.start, rank[f.severity], f.length, f.code))
-
-
-def fix(
-    text: str,
-    *,
-    severities: Collection[str] = ("error",),
-    codes: Collection[str] | None = None,
-    named_sets: bool = False,
-) -> str:
-    """The text with every fix put in that a machine can make.
-
-    Fixes that overlap are made one after the other. What only the author can decide stays, and is
-    found by linting the result.
-
-    Parameters
-    ----------
-    text : str
-    severities : collection of str
-        Which findings to mend.
-    codes : collection of str, optional
-        Only these.
-    """
-    for _ in range(20):  # each round mends at least one; overlaps need a second
-        mended, end = [], 0
-        changes = [
-            f
-            for f in lint(text, named_sets=named_sets)
-            if f.fix is not None
-            and f.severity in severities
-            and (codes is None or f.code in codes)
-            and text[f.start : f.end] != f.fix
-        ]
-        for change in changes:
-            if change.start < end:
-                continue
-            mended += [text[end : change.start], change.fix or ""]
-            end = change.end
-        if not mended:
-            break
-        text = "".join(mended) + text[end:]
-    return text
-
-
-def render(text: str, findings: Collection[Finding], *, name: str = "query") -> str:
-    """The findings for a terminal: place, message, line with a caret under the place, remedy."""
-    lines = text.split("\n")
-    shown: list[str] = []
-    for f in findings:
-        line = lines[f.line - 1] if f.line <= len(lines) else ""
-        line, column = _window(line.rstrip("\r"), f.column)
-        length = max(1, min(f.length, len(line) - column + 1))
-        shown += [
-            f"{name}:{f.line}:{f.column}: {f.severity}: {f.message} [{f.code}]",
-            f"  {line.translate(_TABS)}",
-            f"  {' ' * (column - 1)}{'^' * length}",
-            f"  try: {f.remedy}",
-        ]
-        if f.fix is not None and f.fix != text[f.start : f.end]:
-            shown.append(f"  put: {f.fix if f.fix.strip() else 'nothing'}")
-    return "\n".join(shown)
-
-
-def lint_json(text: str, *, name: str = "query", named_sets: bool = False) -> str:
-    """The findings for a program: a JSON object with the name, counts and one object each."""
-    parsed = parse(text, named_sets=named_sets)
-    found = lint_parsed(parsed)
-    counts = {s: sum(f.severity == s for f in found) for s in SEVERITIES}
-    return json.dumps(
-        {
-            "file": name,
-            "counts": counts,
-            "query": show(parsed.tree),
-            "fixed": fix(text, named_sets=named_sets),
-            "findings": [asdict(f) for f in found],
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
-
 
 # Codes of other lists (ISO 639) for languages that PubMed writes otherwise.
 _CODES = {
@@ -205,53 +63,21 @@ _CODES = {
     "ko": "kor",
     "tr": "tur",
 }
-_TABS = {ord("\t"): " "}
-_WIDTH = 96  # characters of a long line that are shown
 
 
-def _window(line: str, column: int) -> tuple[str, int]:
-    """The part of a long line around a column, and the column in it."""
-    if len(line) <= _WIDTH:
-        return line, column
-    begin = max(0, min(column - 1 - _WIDTH // 3, len(line) - _WIDTH))
-    return line[begin : begin + _WIDTH], column - begin
+class TermRules(Rules):
+    """Every leaf of the tree, one after the other."""
 
-
-class _Linter:
     def __init__(self, parsed: Parsed) -> None:
-        self.text = parsed.text
-        self.tree = parsed.tree
-        self.places = Places(parsed.text)
-        self.findings: list[Finding] = []
+        super().__init__(parsed)
         self.in_tagged_group: set[int] = set()  # starts of terms whose tag stands after the group
 
-    def run(self, unindexed: tuple[int, int] | None) -> None:
+    def run(self) -> None:
         for node in walk(self.tree):
             if isinstance(node, TaggedGroup):
                 self.in_tagged_group.update(leaf.at.start for leaf in leaves(node))
         for leaf in leaves(self.tree):
             self.leaf(leaf)
-        for node in walk(self.tree):
-            if isinstance(node, Combination):
-                self.combination(node)
-        self.wildcards()
-        self.foreign()
-        self.headings_alone(unindexed)
-
-    def find(
-        self,
-        code: str,
-        severity: Severity,
-        at: Span,
-        message: str,
-        remedy: str,
-        fix: str | None = None,
-    ) -> None:
-        self.findings.append(
-            self.places.finding(code, severity, at.start, at.end, message, remedy, fix)
-        )
-
-    # ------------------------------------------------------------------ leaves
 
     def leaf(self, leaf: Leaf) -> None:
         match leaf:
@@ -645,162 +471,6 @@ class _Linter:
                 f"{date.low}:{date.low}{written}",
             )
 
-    # ------------------------------------------------------------------ structure
-
-    def combination(self, node: Combination) -> None:
-        first = node.parts[0]
-        if (
-            isinstance(first, Combination)
-            and not first.in_parentheses
-            and "OR" in (first.operator, node.operator)
-        ):
-            at = self.operator_between(first, node.parts[1])
-            inner = self.text[first.at.start : first.at.end]
-            self.findings.append(
-                self.places.finding(
-                    "mixed-operators",
-                    "warning",
-                    at[0],
-                    at[1],
-                    "OR beside AND or NOT without parentheses: PubMed reads strictly from left to "
-                    f"right, as ({_short(inner)}) {node.operator} ...",
-                    "put parentheses around what belongs together",
-                )
-            )
-        if node.operator == "NOT":
-            for part in node.parts[1:]:
-                self.taken_away(part)
-        if node.operator == "OR":
-            self.duplicates(node)
-
-    def operator_between(self, left: Node, right: Node) -> tuple[int, int]:
-        """Where the operator between two parts stands."""
-        match = re.search(
-            r"\b(AND|OR|NOT|and|or|not)\b|[&|]", self.text[left.at.end : right.at.start]
-        )
-        if match is None:
-            return left.at.end, min(len(self.text), left.at.end + 1)
-        return left.at.end + match.start(), left.at.end + match.end()
-
-    def taken_away(self, node: Node) -> None:
-        """NOT animals[mh] takes away all of Humans, which stands below Animals."""
-        for part in (
-            node.parts if isinstance(node, Combination) and node.operator == "OR" else (node,)
-        ):
-            if (
-                isinstance(part, Heading)
-                and part.name.lower() == "animals"
-                and part.explodes
-                and part.subheading is None
-            ):
-                self.find(
-                    "not-animals",
-                    "error",
-                    part.at,
-                    "the heading Animals includes Humans, so that all studies of humans with "
-                    "headings are taken away",
-                    "take away animals[mh] NOT humans[mh]",
-                    "(animals[mh] NOT humans[mh])",
-                )
-
-    def duplicates(self, node: Combination) -> None:
-        seen: dict[str, Node] = {}
-        for part in node.parts:
-            if isinstance(part, Combination | TaggedGroup | Nothing):
-                continue
-            name = show(part).lower()
-            if name in seen:
-                self.find(
-                    "duplicate",
-                    "note",
-                    part.at,
-                    f"{show(part)} stands in this line already and adds nothing",
-                    "remove it",
-                )
-            seen.setdefault(name, part)
-        self.covered([p for p in seen.values() if isinstance(p, Term) and p.tag is not None])
-
-    def covered(self, terms: Sequence[Term]) -> None:
-        """Terms that a truncated one beside them finds already."""
-        asked = [(term, pattern(term.text)) for term in terms]
-        stems = [(term, stem) for term, stem in asked if stem.is_prefix]
-        for term, wanted in asked:
-            if term.tag is None or term.tag.near is not None or not wanted.words:
-                continue
-            for other, stem in stems:
-                if (
-                    other is not term
-                    and other.tag == term.tag
-                    and stem.words[:-1] == wanted.words[:-1]
-                    and wanted.words[-1].startswith(stem.words[-1])
-                    and (not wanted.is_prefix or wanted.words != stem.words)
-                ):
-                    self.find(
-                        "covered",
-                        "note",
-                        term.at,
-                        f"{show(term)} is found by {show(other)} already and adds nothing",
-                        "remove it, or the asterisk",
-                    )
-                    break
-
-    def wildcards(self) -> None:
-        stars = [match.start() for match in re.finditer(r"\*", self.text)]
-        if len(stars) > MOST_WILDCARDS:
-            at = stars[MOST_WILDCARDS]
-            self.findings.append(
-                self.places.finding(
-                    "wildcard-limit",
-                    "error",
-                    at,
-                    at + 1,
-                    f"{len(stars)} asterisks: above {MOST_WILDCARDS} PubMed answers with an error "
-                    "that looks like an outage",
-                    "spell forms out, or split the strategy",
-                )
-            )
-
-    def foreign(self) -> None:
-        """What other databases understand and PubMed reads as words."""
-        bare = re.sub(r'"[^"]*"|\[[^\[\]]*\]', lambda m: "\0" * len(m.group()), self.text)
-        taken: list[tuple[int, int]] = []
-        for form, what in _FOREIGN:
-            for match in form.finditer(bare):
-                if not match.group().strip() or any(
-                    a < match.end() and match.start() < b for a, b in taken
-                ):
-                    continue
-                taken.append(match.span())
-                self.findings.append(
-                    self.places.finding(
-                        "foreign-syntax",
-                        "error",
-                        *match.span(),
-                        f"{match.group().strip()!r} is {what} of another database; PubMed reads it "
-                        "as words or drops it",
-                        'use tags such as [tiab], [mh] and "word word"[tiab:~N]',
-                    )
-                )
-
-    def headings_alone(self, unindexed: tuple[int, int] | None) -> None:
-        blocks = [b for b in concept_blocks(self.tree) if not b.is_exclusion]
-        if isinstance(self.tree, Nothing | SetName | Flag):
-            return
-        for block in blocks:
-            if not is_controlled_only(block.node):
-                continue
-            share = ""
-            if unindexed is not None and unindexed[1]:
-                share = f" ({unindexed[0]} of {unindexed[1]} records in your store have none)"
-            self.find(
-                "headings-alone",
-                "warning",
-                block.node.at,
-                "this concept has headings alone, and misses records that are not indexed yet"
-                + share,
-                "add the words of the concept with [tiab]",
-            )
-
 
 def _near(text: str, known: Iterable[str]) -> str | None:
     lower = {name.lower(): name for name in known}
@@ -809,8 +479,3 @@ def _near(text: str, known: Iterable[str]) -> str | None:
         return lower[british]
     found = difflib.get_close_matches(british, list(lower), n=1, cutoff=0.8)
     return lower[found[0]] if found else None
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else f"{text[:28]} ... {text[-28:]}"

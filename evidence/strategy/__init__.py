@@ -1,0 +1,1 @@
+"""A claim's search strategy as a document: checked, numbered for a paper, explained in numbers."""

@@ -1,0 +1,156 @@
+"""A strategy from where it is written to its outline: a claim file, or a text with one query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evidence import files
+from evidence.claims import Claim, Search
+from evidence.errors import InputError
+from evidence.query.blocks import Concept, Group, Line, Outline, Shape, outline
+from evidence.query.parse import parse
+from evidence.query.show import show
+from evidence.query.tree import Combination, Node, SetName, leaves
+from evidence.strategy.text import numbered_lines
+
+_NUMBERED = re.compile(r"\s*#?(\d{1,3})(?:[.):]\s*|\s+)(?=\S)(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A strategy, and where it stands."""
+
+    name: str  # of the claim or of the file
+    query: str  # as PubMed receives it
+    outline: Outline
+
+
+def of_claim(claim: Claim) -> Written:
+    """A claim's strategy: its blocks and filters are the concepts, with their numbered lines."""
+    search = claim.search
+    query = search.query()
+    return Written(claim.id, query, outline_of(search))
+
+
+def of_file(path: Path, *, name: str) -> Written:
+    """The query of a text file, as one concept for each list of terms.
+
+    A file may also hold numbered lines, as a search history or an appendix prints them: ``#1 ...``,
+    ``2. ...``; the last line is the strategy, and lines that OR joins are one concept.
+    """
+    text = files.read_text(path)
+    numbered = _numbered(text)
+    if numbered:
+        made = _of_lines(numbered)
+        return Written(name, show(made.node), made)
+    text = " ".join(text.split())
+    return Written(name, text, outline(parse(text).tree))
+
+
+def _numbered(text: str) -> dict[str, str]:
+    """The lines of a search history by their numbers; empty if the text is not one."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _NUMBERED.match(line)
+        if match and int(match.group(1)) == len(found) + 1:
+            found[match.group(1)] = match.group(2).strip()
+        elif found and line.strip():  # a line that goes on
+            last = str(len(found))
+            found[last] = f"{found[last]} {line.strip()}"
+        elif line.strip():
+            return {}
+    return found if len(found) > 1 else {}
+
+
+def _of_lines(lines: dict[str, str]) -> Outline:
+    """The outline of numbered lines, from the last one.
+
+    Raises
+    ------
+    InputError
+        If a line names itself, a later one, or one that is not there.
+    """
+    trees = {number: parse(text).tree for number, text in lines.items()}
+    for number, tree in trees.items():
+        for leaf in leaves(tree):
+            if isinstance(leaf, SetName) and not 0 < int(leaf.name) < int(number):
+                raise InputError(
+                    f"line {number} of the strategy names line {leaf.name}, which is not before it",
+                    [f"#{number} {lines[number]}"],
+                    remedy="number the lines from 1 and refer to earlier ones",
+                )
+    concepts: list[Concept] = []
+
+    def is_plain(node: Node) -> bool:
+        """Whether it stands for a line of terms."""
+        return isinstance(node, SetName) and not _names(trees[node.name])
+
+    def concept(nodes: Sequence[Node]) -> int:
+        made = [
+            Line(trees[n.name], int(n.name)) if isinstance(n, SetName) else Line(n) for n in nodes
+        ]
+        concepts.append(Concept(tuple(made)))
+        return len(concepts) - 1
+
+    def shape(node: Node) -> Shape:
+        if isinstance(node, SetName) and not is_plain(node):
+            return shape(trees[node.name])
+        if isinstance(node, Combination) and _names(node):
+            parts = node.parts
+            if node.operator == "OR" and all(not _names(p) or is_plain(p) for p in parts):
+                return concept(parts)
+            return _flat(node, tuple(shape(part) for part in parts))
+        return concept((node,))
+
+    last = str(len(lines))
+    made = shape(trees[last] if _names(trees[last]) else SetName(last))
+    return Outline(tuple(concepts), made)
+
+
+def _names(node: Node) -> bool:
+    """Whether a line refers to another."""
+    return any(isinstance(leaf, SetName) for leaf in leaves(node))
+
+
+def outline_of(search: Search) -> Outline:
+    """The outline of a claim's search."""
+    numbers: dict[tuple[str, str], int] = {}
+    for line in numbered_lines(search):
+        numbers.setdefault((line.concept, line.query), line.number)
+    parts = {**search.blocks, **search.filters}
+    concepts: list[Concept] = []
+    position: dict[str, int] = {}
+
+    def concept(name: str) -> int:
+        if name not in position:
+            part = parts[name]
+            lines = tuple(
+                Line(parse(line.terms).tree, numbers.get((name, line.terms)), line.why)
+                for line in part.lines
+            )
+            position[name] = len(concepts)
+            concepts.append(Concept(lines, name, part.about))
+        return position[name]
+
+    def shape(node: Node) -> Shape:
+        if isinstance(node, SetName):
+            return concept(node.name)
+        assert isinstance(node, Combination)  # a combination has names and operators only
+        return _flat(node, tuple(shape(part) for part in node.parts))
+
+    made = shape(parse(search.combine, named_sets=True).tree)
+    return Outline(tuple(concepts), made)
+
+
+def _flat(node: Combination, parts: tuple[Shape, ...]) -> Group:
+    """A group; parts that are groups of the same operator are taken in, except of NOT."""
+    flat: list[Shape] = []
+    for part in parts:
+        if isinstance(part, Group) and part.operator == node.operator != "NOT":
+            flat += part.parts
+        else:
+            flat.append(part)
+    return Group(node.operator, tuple(flat))
