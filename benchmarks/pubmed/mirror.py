@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evidence.mirror import Mirror, add
-from evidence.mirror.add import Writer, merge
 from evidence.mirror.database import connect, transaction
 from evidence.mirror.rows import Row, row
+from evidence.mirror.writing import Writer, merge
 from evidence.model import Record
 from evidence.pubmed.articles import stream_articles
 

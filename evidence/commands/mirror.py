@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evidence.commands.session import (
     Session,
 )
+
+if TYPE_CHECKING:
+    from evidence.mirror import Mirror
 
 
 def mirror_path(session: Session, db: Path | None) -> Path:
@@ -23,6 +28,50 @@ mirror_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The mirror.  [default: var/mirror.sqlite]",
 )
+
+
+shards_option = click.option(
+    "--shards",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder with a mirror in shards, in place of one database.",
+)
+
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="The Dask scheduler whose workers are asked, such as tcp://10.0.0.5:8786; local makes "
+    "workers here.",
+)
+
+
+def one_place(db: Path | None, shards: Path | None, scheduler: str | None = None) -> None:
+    """Wrong usage where two places are named, or workers for a mirror that has no shards."""
+    if db and shards:
+        raise click.UsageError("--db names one database and --shards a folder: give one of them")
+    if scheduler and not shards:
+        raise click.UsageError("--scheduler needs --shards FOLDER")
+
+
+@contextlib.contextmanager
+def opened(
+    session: Session, db: Path | None, shards: Path | None, scheduler: str | None
+) -> Iterator[Mirror]:
+    """The mirror that is named, in one database or in shards."""
+    from evidence.mirror import Mirror
+
+    one_place(db, shards, scheduler)
+    with contextlib.ExitStack() as stack:
+        if shards is None:
+            held = Mirror(mirror_path(session, db))
+        else:
+            from evidence.mirror.scale import ShardedMirror, cluster
+
+            with ShardedMirror(shards) as held:  # or says that there is none
+                pass
+            engine = stack.enter_context(cluster(scheduler)) if scheduler else None
+            held = ShardedMirror(shards, engine=engine)
+        yield stack.enter_context(held)
 
 
 xml_files = click.argument(
@@ -45,16 +94,35 @@ def mirror() -> None:
     "--jobs", type=click.IntRange(1), help="Processes that read records.  [default: up to 4]"
 )
 @mirror_option
+@shards_option
+@scheduler_option
 @click.pass_obj
-def mirror_add(session: Session, files: Sequence[Path], jobs: int | None, db: Path | None) -> None:
+def mirror_add(
+    session: Session,
+    files: Sequence[Path],
+    jobs: int | None,
+    db: Path | None,
+    shards: Path | None,
+    scheduler: str | None,
+) -> None:
     """Take NLM's baseline and update files (pubmedYYnNNNN.xml.gz) into the mirror.
 
     Each FILE is taken whole or not at all, and once: a run that was killed goes on with the same
     command. FILE.md5 is checked where it lies beside. What cannot be read is kept apart and named.
-    """
-    from evidence.mirror import add
 
-    outcome = add(mirror_path(session, db), files, jobs=jobs, say=session.say)
+    With --shards the files are shared out among workers, each group into a database of its own;
+    answers are the same. Without --scheduler the workers are made here, --jobs of them.
+    """
+    one_place(db, shards, scheduler)
+    if shards is None:
+        from evidence.mirror import add
+
+        outcome = add(mirror_path(session, db), files, jobs=jobs, say=session.say)
+    else:
+        from evidence.mirror.scale import add_shards, cluster
+
+        with cluster(scheduler or "local", most=min(jobs or len(files), len(files))) as workers:
+            outcome = add_shards(shards, files, engine=workers, say=session.say)
     for line in outcome.lines():
         click.echo(line)
     sys.exit(outcome.exit_code)
@@ -63,12 +131,21 @@ def mirror_add(session: Session, files: Sequence[Path], jobs: int | None, db: Pa
 @mirror.command("mesh")
 @xml_files
 @mirror_option
+@shards_option
 @click.pass_obj
-def mirror_mesh(session: Session, files: Sequence[Path], db: Path | None) -> None:
+def mirror_mesh(
+    session: Session, files: Sequence[Path], db: Path | None, shards: Path | None
+) -> None:
     """Take NLM's desc20xx.xml and qual20xx.xml into the mirror, for entry terms and explosion."""
-    from evidence.mirror import add_mesh
+    one_place(db, shards)
+    if shards is None:
+        from evidence.mirror import add_mesh
 
-    found = add_mesh(mirror_path(session, db), list(files), say=session.say)
+        found = add_mesh(mirror_path(session, db), list(files), say=session.say)
+    else:
+        from evidence.mirror.scale import add_mesh_to_shards
+
+        found = add_mesh_to_shards(shards, list(files), say=session.say)
     click.echo(", ".join(f"{count:,} {kind}s" for kind, count in sorted(found.items())))
 
 
@@ -80,21 +157,29 @@ def mirror_mesh(session: Session, files: Sequence[Path], db: Path | None) -> Non
 @click.option("--lenient", is_flag=True, help="Answer approximately, and say so, not refuse.")
 @click.option("--top", default=20, show_default=True, help="Titles to print without the others.")
 @mirror_option
+@shards_option
+@scheduler_option
 @click.pass_obj
 def mirror_search(
-    session: Session, query: str, shown: str | None, lenient: bool, top: int, db: Path | None
+    session: Session,
+    query: str,
+    shown: str | None,
+    lenient: bool,
+    top: int,
+    db: Path | None,
+    shards: Path | None,
+    scheduler: str | None,
 ) -> None:
     """Ask the mirror a QUERY in PubMed's language; - reads it from standard input.
 
     Where PubMed itself may answer otherwise, standard error says so. What needs tables that NLM
     does not publish is refused by name, unless --lenient.
     """
-    from evidence.mirror import Mirror
     from evidence.mirror.source import answer_json, answer_notes
 
     if query == "-":
         query = sys.stdin.read()
-    with Mirror(mirror_path(session, db)) as held:
+    with opened(session, db, shards, scheduler) as held:
         answer = held.search(query, strict=not lenient, today=session.today)
         if shown == "json":
             session.print_json(answer_json(query, answer, held))

@@ -6,9 +6,10 @@ headings; `find` and `details` have the shape of their namesakes in `evidence.pu
 
 from __future__ import annotations
 
-from evidence.mirror.add import Added, Outcome, add
+from evidence.mirror.add import Outcome, add
 from evidence.mirror.descriptors import add_mesh
 from evidence.mirror.search import Answer, Mirror
 from evidence.mirror.source import details, find
+from evidence.mirror.writing import Added
 
 __all__ = ["Added", "Answer", "Mirror", "Outcome", "add", "add_mesh", "details", "find"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,13 +17,12 @@ from evidence.mirror.bodies import SHAPE, Shape
 from evidence.mirror.rows import OTHER, TIAB
 
 FORMAT = 1  # of the tables; another number is another mirror
-APPLICATION = 0x50_4D_49_52  # SQLite's application_id, so that no other database is mistaken
 BUSY_S = 600.0  # a file takes some seconds; another process that adds one is waited for
 HASH_BYTES = 256 << 20  # of index held back until a transaction ends: one piece a file
 
 # Words are cut by `evidence.query.words`; the indexes split at spaces alone.
 _WORDS = "content = '', columnsize = 0, tokenize = \"ascii tokenchars '|_/:'\""
-_SCHEMA = f"""
+_LEDGER = """
 CREATE TABLE files (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL,
@@ -41,11 +42,6 @@ CREATE TABLE docs (             -- versions of records that may be the one that 
   live INTEGER NOT NULL
 );
 CREATE INDEX docs_pmid ON docs (pmid);
-CREATE TABLE bodies (
-  docid INTEGER PRIMARY KEY,
-  shape INTEGER NOT NULL,
-  body BLOB NOT NULL
-);
 CREATE TABLE changes (          -- docids that stopped or began to count, after they were added
   id INTEGER PRIMARY KEY,
   alive INTEGER NOT NULL,
@@ -64,6 +60,16 @@ CREATE TABLE quarantine (
   why TEXT NOT NULL,
   data BLOB NOT NULL
 );
+CREATE TABLE descriptors (ui TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL);
+CREATE TABLE entries (kind TEXT, key TEXT, ui TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE trees (number TEXT PRIMARY KEY, ui TEXT NOT NULL) WITHOUT ROWID;
+"""
+_INDEXES = f"""
+CREATE TABLE bodies (
+  docid INTEGER PRIMARY KEY,
+  shape INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
 CREATE TABLE days (
   kind INTEGER NOT NULL,
   file INTEGER NOT NULL,
@@ -78,24 +84,51 @@ CREATE TABLE common (           -- facts that many records of a file have; not i
   PRIMARY KEY (fact, file)
 ) WITHOUT ROWID;
 CREATE TABLE shape (id INTEGER PRIMARY KEY, names TEXT NOT NULL);
-CREATE TABLE descriptors (ui TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL);
-CREATE TABLE entries (kind TEXT, key TEXT, ui TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE trees (number TEXT PRIMARY KEY, ui TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE tiab USING fts5 ({", ".join(TIAB)}, {_WORDS});
 CREATE VIRTUAL TABLE other USING fts5 ({", ".join(OTHER)}, {_WORDS});
 CREATE VIRTUAL TABLE facts USING fts5 (word, detail = none, {_WORDS});
+"""
+_SHARDS = """
+CREATE TABLE shards (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,    -- of its file, in the folder of the ledger
+  base INTEGER NOT NULL,        -- added to the docids of its records
+  size INTEGER NOT NULL         -- how many docids it has
+);
 """
 NLM_FILE = re.compile(r"pubmed(\d\d)n(\d{4,5})\.xml(?:\.gz)?")  # baseline and updates alike
 INDEXES = ("tiab", "other", "facts")
 
 
-def connect(path: Path, *, make: bool = False, busy_s: float = BUSY_S) -> sqlite3.Connection:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a database is; SQLite's ``application_id`` tells the kinds apart."""
+
+    application: int
+    schema: str
+    journal: str  # how a transaction is undone; WAL needs a disk of this machine
+    is_indexed: bool
+
+
+MIRROR = Kind(0x50_4D_49_52, _LEDGER + _INDEXES, "WAL", True)
+# One of several databases that are a mirror together. It is built by one process and does not
+# change afterwards.
+SHARD = Kind(0x50_4D_49_53, _LEDGER + _INDEXES, "MEMORY", True)
+LEDGER = Kind(0x50_4D_49_4C, _LEDGER + _SHARDS, "DELETE", False)  # of such a mirror as a whole
+
+
+def connect(
+    path: Path, *, make: bool = False, kind: Kind = MIRROR, busy_s: float = BUSY_S
+) -> sqlite3.Connection:
     """Open a mirror; with ``make`` a new one is begun where there is none.
+
+    A shard that is not made is opened as a file that nobody changes, without any lock; so is a
+    mirror in a folder where nothing may be written.
 
     Raises
     ------
     StoreError
-        If there is none, it is no mirror, or it cannot be opened.
+        If there is none, it is of another kind, or it cannot be opened.
     """
     if not make and not path.is_file():
         raise StoreError(
@@ -103,42 +136,62 @@ def connect(path: Path, *, make: bool = False, busy_s: float = BUSY_S) -> sqlite
         )
     with faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+        final = "?immutable=1" if not make and (kind is SHARD or _is_fixed(path)) else ""
+        place = f"{path.resolve().as_uri()}{final}"
+        db = sqlite3.connect(place, timeout=busy_s, isolation_level=None, uri=True)
         try:
             db.execute("PRAGMA temp_store = memory")
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA mmap_size = 4294967296")
             if make:
-                _begin(db)
-            db.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (main, facts, row)")
-            if db.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
-                raise sqlite3.DatabaseError("it is not a mirror")
-            if db.execute("PRAGMA user_version").fetchone() != (FORMAT,):
-                raise sqlite3.DatabaseError("it was made by another version; build it again")
+                _begin(db, kind)
+            _check(db, kind)
+            if kind.is_indexed:
+                db.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (main, facts, row)")
         except BaseException:
             db.close()
             raise
     return db
 
 
-def _begin(db: sqlite3.Connection) -> None:
-    if db.execute("PRAGMA application_id").fetchone() == (APPLICATION,):
+def _is_fixed(path: Path) -> bool:
+    """Whether the mirror lies where nobody can write, with all of it in the one file."""
+    log = path.with_name(f"{path.name}-wal")
+    return not os.access(path.parent, os.W_OK) and not (log.is_file() and log.stat().st_size)
+
+
+def _check(db: sqlite3.Connection, kind: Kind) -> None:
+    (found,) = db.execute("PRAGMA application_id").fetchone()
+    if found != kind.application:
+        if found in (SHARD.application, LEDGER.application):
+            raise sqlite3.DatabaseError("it is a part of a mirror in shards: name its folder")
+        raise sqlite3.DatabaseError("it is not a mirror")
+    if db.execute("PRAGMA user_version").fetchone() != (FORMAT,):
+        raise sqlite3.DatabaseError("it was made by another version; build it again")
+
+
+def _begin(db: sqlite3.Connection, kind: Kind) -> None:
+    if db.execute("PRAGMA application_id").fetchone() != (0,):
         return
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise sqlite3.DatabaseError("it is not a mirror")
     db.execute("PRAGMA page_size = 8192")
-    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA journal_mode = {kind.journal}")
     with transaction(db):
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            for statement in _SCHEMA.split(";\n"):
+            for statement in kind.schema.split(";\n"):
                 db.execute(statement)
-            for index in INDEXES:  # merged between files, never in the middle of one
-                for option, value in (("automerge", 0), ("hashsize", HASH_BYTES)):
-                    db.execute(
-                        f"INSERT INTO {index} ({index}, rank) VALUES (?, ?)", (option, value)
-                    )
-            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            if kind.is_indexed:
+                _merge_between_files(db)
+            db.execute(f"PRAGMA application_id = {kind.application}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _merge_between_files(db: sqlite3.Connection) -> None:
+    """Never in the middle of a file."""
+    for index in INDEXES:
+        for option, value in (("automerge", 0), ("hashsize", HASH_BYTES)):
+            db.execute(f"INSERT INTO {index} ({index}, rank) VALUES (?, ?)", (option, value))
 
 
 def shape_id(db: sqlite3.Connection) -> int:
@@ -185,6 +238,24 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+_SPACE = (
+    "free some space on the disk, or let files grow larger, then run the command again: it goes on "
+    "after the files that are in the mirror"
+)
+_RIGHTS = "check who may write in the mirror's folder"
+_REBUILD = "check the file; a mirror can always be built again from NLM's files"
+_REMEDIES = (
+    ("full", _SPACE),
+    ("disk I/O", _SPACE),
+    ("No space", _SPACE),
+    ("locked", "wait until the other command has ended"),
+    ("unable to open", _RIGHTS),
+    ("readonly", _RIGHTS),
+    ("Permission denied", _RIGHTS),
+    ("Read-only", _RIGHTS),
+)
+
+
 @contextlib.contextmanager
 def faults(path: Path) -> Iterator[None]:
     """Faults of SQLite and of the disk in the reader's words."""
@@ -192,11 +263,5 @@ def faults(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as fault:
         why = str(fault)
-        remedy = (
-            "free some space on the disk, then run the command again"
-            if "full" in why
-            else "wait until the other command has ended"
-            if "locked" in why
-            else "check the file; a mirror can always be built again from NLM's files"
-        )
+        remedy = next((words for sign, words in _REMEDIES if sign in why), _REBUILD)
         raise StoreError(f"{path}: {why}", remedy=remedy) from fault

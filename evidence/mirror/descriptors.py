@@ -11,7 +11,7 @@ from typing import IO
 from lxml import etree
 
 from evidence.errors import SourceError
-from evidence.mirror.database import connect, faults, transaction
+from evidence.mirror.database import MIRROR, Kind, connect, faults, transaction
 from evidence.query.plan import key
 
 _CLASS = {"2": "type"}  # DescriptorClass; 1, 3 and 4 are headings, check tags and places
@@ -63,7 +63,11 @@ class Descriptors:
 
 
 def add_mesh(
-    mirror: Path, files: list[Path], *, say: Callable[[str], None] = lambda text: None
+    mirror: Path,
+    files: list[Path],
+    *,
+    kind: Kind = MIRROR,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, int]:
     """Take NLM's ``desc20xx.xml`` and ``qual20xx.xml`` (plain or gzip) into a mirror.
 
@@ -79,17 +83,17 @@ def add_mesh(
     SourceError
         If a file is not whole or is neither of the two; the mirror is left as it was.
     """
-    db = connect(mirror, make=True)
+    db = connect(mirror, make=True, kind=kind)
     try:
         with faults(mirror), transaction(db):
             for path in files:
                 kinds: set[str] = set()
                 count = 0
-                for kind, ui, name, names, numbers in _read(path):
-                    if kind not in kinds:
-                        kinds.add(kind)
-                        _forget(db, kind)
-                    _write(db, kind, ui, name, names, numbers)
+                for what, ui, name, names, numbers in _read(path):
+                    if what not in kinds:
+                        kinds.add(what)
+                        _forget(db, what)
+                    _write(db, what, ui, name, names, numbers)
                     count += 1
                 if not count:
                     raise SourceError(
