@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
-import fcntl
+import html
 import json
 import os
 import random
 import re
 import socket
-import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, TextIO, TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
 
 import requests
 import urllib3
 
 from evidence.errors import SourceBusy, SourceError, SourceUnreachable
+from evidence.limiter import TOOL
+from evidence.limiter import Limiter as Limiter
 
 T = TypeVar("T")
 
 BASE = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
-TOOL = "living-evidence"
 RATE, RATE_WITH_KEY = 3, 10  # requests a second; NCBI usage policy (NBK25497)
-WINDOW_S = 1.0
 RETRIES = 5
 FIRST_DELAY_S = 1.0  # doubled with every retry
 LONGEST_WAIT_S = 120.0  # a longer Retry-After ends the run instead of hanging it
+PATIENCE_S = 300.0  # without one good reply, all requests together; then no more are sent
 CONNECT_S = 6.0  # name look-up and connection together
 READ_S = 60.0  # silence within a reply
 REPLY_S = 180.0  # a whole reply
 SLOWEST, SLOWEST_AFTER_S = 100, 20.0  # bytes a second: below it a reply only drips
-ABANDONED_S = 2 * REPLY_S  # no request lives longer than this
+MOST_BYTES = 1 << 28  # of one reply; 200 records are a few megabytes
+SHORTEST_KEY = 8  # NCBI's have 36 characters; in a reply a shorter text may be a word
+BOM = b"\xef\xbb\xbf"
+# NCBI answers so to a key that it does not know, as a rule with HTTP 400.
+_BAD_KEY = re.compile(rb'\{\s*"error"\s*:\s*"[^"]*api[ _-]?key', re.IGNORECASE)
 TRY_LATER = "run the same command again later; what was received so far is kept"
 
 
@@ -56,6 +58,10 @@ class Passing(Exception):
 
 class _NoConnection(Exception):
     """No connection could be made: the service cannot be reached."""
+
+
+class _Lost(Passing):
+    """No connection can be made any more, to a service that has answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,122 +96,6 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         email=environ.get("NCBI_EMAIL", "").strip() or None,
         cache=Path(home).expanduser() / TOOL,
     )
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """A request in the limiter's file: in flight, or landed at ``stamp``."""
-
-    name: str
-    pid: int
-    stamp: float
-    flying: bool
-
-
-class Limiter:
-    """At most ``rate`` requests in any ``window_s`` seconds, over all threads and processes.
-
-    A request occupies its place from before it is sent until ``window_s`` after its reply, so the
-    service, wherever its clock stands between the two, can never count more than ``rate`` in a
-    window. The places are lines of one file under an advisory lock; ``clock`` must be common to
-    all processes of the machine and never step back, as ``time.monotonic`` is.
-
-    Parameters
-    ----------
-    path : Path
-        The file that all who share the limit name alike; its folder is made.
-    rate : int
-        Requests in a window.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        rate: int,
-        *,
-        window_s: float = WINDOW_S,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.path, self.rate, self.window_s = path, rate, window_s
-        self._clock, self._sleep = clock, sleep
-
-    @contextlib.contextmanager
-    def slot(self) -> Iterator[None]:
-        """Wait for a place, and hold it while the request is under way."""
-        name = self._enter()
-        try:
-            yield
-        finally:
-            self._land(name)
-
-    def _enter(self) -> str:
-        while True:
-            with self._tickets() as tickets:
-                now = self._clock()
-                if len(tickets) < self.rate:
-                    name = uuid.uuid4().hex
-                    tickets.append(_Ticket(name, os.getpid(), now, True))
-                    return name
-                ends = [t.stamp + self.window_s - now for t in tickets if not t.flying]
-            # With every place in flight nothing ends before one lands: look again soon.
-            self._sleep(min(ends) + 0.001 if ends else self.window_s / 10)
-
-    def _land(self, name: str) -> None:
-        with self._tickets() as tickets:
-            for ticket in tickets:
-                if ticket.name == name:
-                    ticket.stamp, ticket.flying = self._clock(), False
-
-    @contextlib.contextmanager
-    def _tickets(self) -> Iterator[list[_Ticket]]:
-        """The places that count now, for changing; written back when the block ends."""
-        with self._open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes
-            now = self._clock()
-            tickets = [t for line in file if (t := _ticket(line)) and self._counts(t, now)]
-            yield tickets
-            file.seek(0)
-            file.truncate()
-            file.writelines(f"{t.name} {t.pid} {t.stamp!r} {int(t.flying)}\n" for t in tickets)
-
-    def _counts(self, ticket: _Ticket, now: float) -> bool:
-        if ticket.stamp > now:  # written before the machine was restarted
-            return False
-        if ticket.flying and not _alive(ticket.pid):  # killed: it may have sent until just now
-            ticket.stamp, ticket.flying = now, False
-        return now - ticket.stamp < (ABANDONED_S if ticket.flying else self.window_s)
-
-    def _open(self) -> TextIO:
-        fallback = Path(tempfile.gettempdir()) / f"{TOOL}-{os.getuid()}" / self.path.name
-        for path in (self.path, fallback):
-            with contextlib.suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = path.open("a+", encoding="ascii")
-                file.seek(0)
-                return file
-        raise SourceError(
-            "the rate of requests cannot be shared with other processes",
-            [f"{self.path}: cannot be written", f"{fallback}: cannot be written"],
-            remedy="set XDG_CACHE_HOME to a folder that you may write",
-        )
-
-
-def _ticket(line: str) -> _Ticket | None:
-    with contextlib.suppress(ValueError):  # a line cut short by a full disk does not count
-        name, pid, stamp, flying = line.split()
-        return _Ticket(name, int(pid), float(stamp), flying == "1")
-    return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class Eutils:
@@ -274,10 +164,14 @@ class Eutils:
         self._rng = rng or random.Random()
         self._tell = progress or (lambda line: None)
         self._keep = keep
+        self._clock = clock
         self._local = threading.local()
         self._unreachable: str | None = None
         self._probed = False
+        self._answered = False  # at least once in this run
         self._tired = False  # all retries of the last request failed
+        self._bad_since: float | None = None  # when the first request failed since a good reply
+        self._gone: SourceBusy | None = None  # why nothing more is asked in this run
         self.requests = 0
 
     @classmethod
@@ -311,40 +205,46 @@ class Eutils:
 
         Sent again, at most 5 times with doubling delays and jitter, after 429, 5xx, a timeout, a
         transfer that broke, a web page, or when ``read`` raises `Passing`. After a request that
-        failed to the end, later ones are repeated only once until the service answers again.
+        failed to the end, later ones are repeated only once until the service answers again; after
+        5 minutes without a good reply, or when a service that had answered takes no connection any
+        more, nothing is sent for the rest of the run.
 
         Raises
         ------
         SourceUnreachable
             No connection; found out once, then known for the rest of the run.
         SourceBusy
-            The service kept failing.
+            The service kept failing, or went away.
         SourceError
             It refused: a bad key, a query that it cannot read, a request that is too long.
         """
+        if self._gone is not None:
+            raise SourceBusy(self._gone.problem, remedy=self._gone.remedy)
         retries = 1 if self._tired else RETRIES
         for attempt in range(retries + 1):
+            began = self._clock()
             try:
                 answer = read(self._post(name, fields))
             except Passing as fault:
-                reason, wait_s = self._redact(str(fault)), fault.wait_s
+                reason, wait_s, lost = self._redact(str(fault)), fault.wait_s, type(fault) is _Lost
             except SourceError as fault:
                 refusal = fault
                 break
             else:
-                self._tired = False
+                self._tired, self._answered, self._bad_since = False, True, None
                 return answer
-            if attempt == retries or wait_s > LONGEST_WAIT_S:
-                self._tired = True
-                asked = f", which asked to wait {wait_s:.0f} s" if wait_s > LONGEST_WAIT_S else ""
-                # Raised outside the handler: the exception of the transport holds the request.
-                refusal = SourceBusy(
-                    f"{self.service} did not answer {name} in {attempt + 1} attempts{asked}: "
-                    f"{reason}",
-                    remedy=TRY_LATER,
-                )
-                break
+            if self._bad_since is None:
+                self._bad_since = began
             delay_s = max(wait_s, FIRST_DELAY_S * 2**attempt * self._rng.uniform(0.5, 1.0))
+            bad_s = self._clock() - self._bad_since
+            over = bad_s + delay_s > PATIENCE_S
+            if attempt == retries or wait_s > LONGEST_WAIT_S or over:
+                self._tired = True
+                # Raised outside the handler: the exception of the transport holds the request.
+                refusal = self._failed(name, attempt + 1, reason, wait_s)
+                if lost or over:
+                    self._gone = self._went_away(reason, bad_s)
+                break
             self.progress(
                 f"{name}: {reason}; again in {delay_s:.1f} s (retry {attempt + 1} of {retries})"
             )
@@ -355,14 +255,29 @@ class Eutils:
             remedy=refusal.remedy,
         )
 
+    def _failed(self, name: str, attempts: int, reason: str, wait_s: float) -> SourceBusy:
+        asked = f", which asked to wait {wait_s:.0f} s" if wait_s > LONGEST_WAIT_S else ""
+        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        return SourceBusy(
+            f"{self.service} did not answer {name} in {times}{asked}: {reason}", remedy=TRY_LATER
+        )
+
+    def _went_away(self, reason: str, bad_s: float) -> SourceBusy:
+        return SourceBusy(
+            f"{self.service} was not asked any more, after {bad_s:.0f} s without a good reply: "
+            f"{reason}",
+            remedy=TRY_LATER,
+        )
+
     def _post(self, name: str, fields: Fields) -> bytes:
         self._reach()
         form = self._form(fields)
         with self._limiter.slot():
             self.requests += 1
             status, headers, body = self._within_deadline(self._address(name), form)
+        body = self._redact_bytes(body)  # what is read of it may be kept and published
         if self._keep is not None:
-            self._keep(name, fields, status, self._redact_bytes(body))
+            self._keep(name, fields, status, body)
         _judge(status, headers, body, service=self.service)
         return body
 
@@ -408,6 +323,8 @@ class Eutils:
             self.close()  # the next request gets new connections
             raise Passing(f"the reply was not whole after {self._reply_s:.0f} s")
         if isinstance(outcome[0], _NoConnection):
+            if self._answered:
+                raise _Lost(str(outcome[0]))
             self._give_up(str(outcome[0]))
         if isinstance(outcome[0], BaseException):
             raise outcome[0] from None
@@ -443,6 +360,8 @@ class Eutils:
         while chunk := reply.raw.read1(1 << 16, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
+            if size > MOST_BYTES:
+                raise Passing(f"a reply of more than {MOST_BYTES >> 20} MB")
             elapsed_s = time.monotonic() - start
             drips = elapsed_s > SLOWEST_AFTER_S and size < SLOWEST * elapsed_s
             if drips or elapsed_s > self._reply_s:
@@ -507,17 +426,23 @@ class Eutils:
         )
 
     def _redact_bytes(self, body: bytes) -> bytes:
-        """``body`` without the key, which some faults repeat."""
-        if not self._key or self._key.lower().encode() not in body.lower():
-            return body
-        return self._redact(body.decode("utf-8", "replace")).encode()
+        """``body`` without the key, which some replies repeat."""
+        for spelling in self._spellings() if len(self._key or "") >= SHORTEST_KEY else ():
+            body = re.sub(re.escape(spelling.encode()), b"[key]", body, flags=re.IGNORECASE)
+        return body
 
     def _redact(self, text: str) -> str:
         """``text`` without the key in any of its spellings."""
-        if self._key:
-            for spelling in {self._key, quote(self._key), quote_plus(self._key)}:
-                text = re.sub(re.escape(spelling), "[key]", text, flags=re.IGNORECASE)
+        for spelling in self._spellings():
+            text = re.sub(re.escape(spelling), "[key]", text, flags=re.IGNORECASE)
         return text
+
+    def _spellings(self) -> set[str]:
+        """The key as it is, in an address, in HTML and in JSON."""
+        key = self._key
+        if not key:
+            return set()
+        return {key, quote(key), quote_plus(key), html.escape(key), json.dumps(key)[1:-1]}
 
 
 def _is_loopback(host: str) -> bool:
@@ -528,20 +453,29 @@ def _judge(
     status: int, headers: Mapping[str, str], body: bytes, *, service: str = "PubMed"
 ) -> None:
     """Raise what the status or the first bytes of a reply mean; bodies are never repeated."""
-    start = body[:400].lstrip().lower()
+    start = body[:400].removeprefix(BOM).lstrip().lower()
     if status == 429 or (start.startswith(b"{") and b"rate limit exceeded" in start):
         raise Passing("too many requests", wait_s=_retry_after_s(headers))
     if status >= 500 or status == 408:
         raise Passing(f"HTTP {status}", wait_s=_retry_after_s(headers))
+    if 300 <= status < 400:
+        raise SourceError(
+            f"{service} sends the request elsewhere (HTTP {status})",
+            remedy="check EVIDENCE_EUTILS_URL; some networks want you to log in on a page first",
+        )
     if status == 414:
         raise SourceError(
             f"{service} refuses a request of this length (HTTP 414)", remedy="shorten the query"
         )
-    if status == 400 and re.search(rb"api[ _-]?key", body, re.IGNORECASE):
+    if (status == 400 and re.search(rb"api[ _-]?key", body, re.IGNORECASE)) or _BAD_KEY.match(
+        start
+    ):
         raise SourceError(
-            f"{service} refuses the API key (HTTP 400)",
+            f"{service} refuses the API key (HTTP {status})",
             remedy="correct NCBI_API_KEY, or unset it to go on at 3 requests a second",
         )
+    if 200 < status < 300:
+        raise Passing(f"HTTP {status}")
     if status != 200:
         raise SourceError(
             f"{service} refuses the request (HTTP {status})",
@@ -575,8 +509,8 @@ def json_object(body: bytes) -> dict[str, object]:
         If it is no JSON object.
     """
     try:
-        value = json.loads(body.decode("utf-8", "replace"), strict=False)
-    except ValueError:
+        value = json.loads(body.removeprefix(BOM).decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
         raise Passing("a reply that is no JSON") from None
     if not isinstance(value, dict):
         raise Passing("a reply that is no JSON object")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
+import fcntl
 import io
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from evidence.errors import ToolkitError
@@ -18,6 +20,7 @@ _REMEDIES = {
     errno.EPERM: "check who may read and write there",
     errno.EROFS: "the disk is mounted read-only: choose another folder",
     errno.ENOSPC: "free some space on the disk, then run the command again",
+    errno.EFBIG: "let files of this size be written (ulimit -f), then run the command again",
     errno.EDQUOT: "free some of your quota on the disk, then run the command again",
     errno.EISDIR: "a folder has the name that the file needs: move it away",
     errno.ENOTDIR: "a file has the name that a folder needs: move it away",
@@ -77,8 +80,8 @@ def write_bytes(path: Path, data: bytes) -> bool:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{_escaped(path.name)}.*.part"):
-            stale.unlink(missing_ok=True)
+        for part in path.parent.glob(f".{_escaped(path.name)}.*.part"):
+            remove_part(part)
         if path.is_file() and path.read_bytes() == data:
             return False
         _replace(path, data)
@@ -87,22 +90,74 @@ def write_bytes(path: Path, data: bytes) -> bool:
     return True
 
 
+def remove_part(part: Path) -> bool:
+    """Remove what a killed run left half-written; not what another process writes just now."""
+    with contextlib.suppress(FileNotFoundError), part.open("rb") as file:
+        if not _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+        part.unlink(missing_ok=True)
+    return True
+
+
 def _replace(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         # os.open rather than tempfile: the reader's umask decides who may read the result
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            _lock(file.fileno(), fcntl.LOCK_EX)  # until it has its name: see `remove_part`
+            if not os.fstat(file.fileno()).st_nlink:  # removed before it was locked
+                return _replace(path, data)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+            part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _lock(descriptor: int, how: int) -> bool:
+    """Lock an open file; false where another process holds it."""
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    except OSError as fault:
+        if fault.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise  # some network file systems cannot
+    return True
+
+
+@contextlib.contextmanager
+def alone(path: Path, *, waits: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file, so that of several processes one works at a time and the others wait.
+
+    The lock ends with the process, however that ends.
+
+    Parameters
+    ----------
+    waits : callable
+        Called once when another process holds the lock.
+
+    Raises
+    ------
+    ToolkitError
+        If the lock file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as fault:
+        raise _explained("write", path, fault) from fault
+    with file:
+        if not _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            waits()
+            _lock(file.fileno(), fcntl.LOCK_EX)
+        yield
+
+
+def sync_folder(folder: Path) -> None:
     """Let the new name reach the disk too, where the system can do that for a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return

@@ -15,7 +15,8 @@ from evidence.figures import pictures
 from evidence.model import EvidenceRow
 from evidence.reading_order import READING_COLUMNS, reading_order_rows
 from evidence.site import Figure, Stale, mark_stale, render
-from evidence.strategy_text import appendix
+from evidence.strategy.own import explained
+from evidence.strategy.text import appendix
 from evidence.tables import evidence_csv, evidence_json
 from evidence.workspace import Workspace
 
@@ -54,7 +55,10 @@ def publish(
             path = f"data/{row.claim.id}/{name}"
             written[path] = files.write_text(workspace.site / path, text)
     drawn.remember()
-    pages = render(rows, figures, on=on, version=__version__, stale=kept)
+    strategies = {
+        row.claim.id: explained(workspace, row.claim, row.extraction, on=on) for row in rows
+    }
+    pages = render(rows, figures, on=on, version=__version__, stale=kept, explained=strategies)
     for stale in kept:
         path = f"claims/{stale.claim}.html"
         pages[path] = mark_stale(files.read_text(workspace.site / path), stale)
@@ -93,7 +97,7 @@ def data_files(row: EvidenceRow) -> dict[str, str]:
     }
     if row.ranking:
         tables["reading-order.csv"] = files.csv_text(
-            READING_COLUMNS, reading_order_rows(row.ranking)
+            READING_COLUMNS, reading_order_rows(row.ranking, row.origins)
         )
     return tables
 

@@ -19,6 +19,7 @@ from evidence.errors import StoreError
 from evidence.model import Record, SearchRun
 
 STALE_DAYS = 90  # known records are asked for again after this, so that corrections arrive
+NEVER = "0001-01-01"  # the day of a record that PubMed itself has not sent, or must send again
 BUSY_S = 30.0  # how long to wait for another process that is writing
 MANY = 500  # values in one statement; SQLite's oldest limit is 999
 
@@ -105,6 +106,9 @@ MIGRATIONS = (
       added_on TEXT NOT NULL,
       PRIMARY KEY (claim, id)
     ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN basis TEXT NOT NULL DEFAULT '';
     """,
 )
 
@@ -238,8 +242,15 @@ class Store:
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    def add(self, records: Iterable[Record], *, on: dt.date) -> Added:
-        """Keep records as received on day ``on``; tells which are new, changed or retracted."""
+    def add(self, records: Iterable[Record], *, on: dt.date, received: bool = True) -> Added:
+        """Keep records as received on day ``on``; tells which are new, changed or retracted.
+
+        Parameters
+        ----------
+        received : bool
+            PubMed itself sent them. What a file or a mirror gave is asked of PubMed by its next
+            update, unless the same was received before.
+        """
         new: list[str] = []
         changed: list[str] = []
         retracted: list[str] = []
@@ -247,10 +258,13 @@ class Store:
             for record in records:
                 body = json.dumps(record.json(), ensure_ascii=False, sort_keys=True)
                 held = self._db.execute(
-                    "SELECT body, retracted, changed_on FROM records WHERE pmid = ?",
+                    "SELECT body, retracted, changed_on, fetched_on FROM records WHERE pmid = ?",
                     (int(record.pmid),),
                 ).fetchone()
                 changed_on = on.isoformat()
+                fetched_on = on.isoformat() if received else NEVER
+                if not received and held is not None and held[0] == body:
+                    fetched_on = held[3]
                 if held is None:
                     new.append(record.pmid)
                 elif held[0] != body and self._differs(held[0], record):
@@ -270,7 +284,7 @@ class Store:
                         body,
                         record.retracted,
                         record.revised,
-                        on.isoformat(),
+                        fetched_on,
                         changed_on,
                     ),
                 )
@@ -360,8 +374,8 @@ class Store:
         """Let these records be asked for again by the next update, if they are held."""
         with self._writing():
             self._db.executemany(
-                "UPDATE records SET fetched_on = '0001-01-01' WHERE pmid = ?",
-                [(int(pmid),) for pmid in pmids],
+                "UPDATE records SET fetched_on = ? WHERE pmid = ?",
+                [(NEVER, int(pmid)) for pmid in pmids],
             )
 
     def falling_out(self, claim: str, pmids: Iterable[str]) -> frozenset[str]:
@@ -449,7 +463,7 @@ class Store:
             How they were found, where that is not the file's name.
         """
         records = list(records)
-        self.add(records, on=on)
+        self.add(records, on=on, received=kind == "citation")
         present = set(self.members(claim))
         new = [r.pmid for r in records if r.pmid not in present]
         how = source if query is None else query
@@ -532,10 +546,11 @@ class Store:
         """Write one search; the same search on the same day replaces the earlier one."""
         row = self._db.execute(
             "INSERT INTO runs (claim, source, kind, ran_on, query, translation, count, warnings,"
-            " complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " complete, basis) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (claim, source, kind, ran_on, query) DO UPDATE SET"
             " translation = excluded.translation, count = excluded.count,"
-            " warnings = excluded.warnings, complete = excluded.complete RETURNING id",
+            " warnings = excluded.warnings, complete = excluded.complete,"
+            " basis = excluded.basis RETURNING id",
             (
                 run.claim,
                 run.source,
@@ -546,6 +561,7 @@ class Store:
                 run.count,
                 json.dumps(run.warnings, ensure_ascii=False),
                 run.complete,
+                run.basis,
             ),
         ).fetchone()
         return int(row[0])
@@ -562,6 +578,13 @@ class Store:
         """The day, in ISO form, on which each record that is held was last received."""
         rows = self._select("SELECT pmid, fetched_on FROM records WHERE pmid IN", pmids)
         return {str(pmid): day for pmid, day in rows}
+
+    def marks(self, pmids: Iterable[str]) -> dict[str, str]:
+        """Of each record that is held, a text that changes when what it says changes."""
+        rows = self._select(
+            "SELECT pmid, changed_on, length(body) FROM records WHERE pmid IN", pmids
+        )
+        return {str(pmid): f"{day} {size}" for pmid, day, size in rows}
 
     def get(self, pmids: Iterable[str]) -> dict[str, Record]:
         """The records that are held, by PMID."""
@@ -588,6 +611,16 @@ class Store:
             ).fetchall()
         return {str(pmid): dt.date.fromisoformat(day) for pmid, day in rows}
 
+    def dropped(self, claim: str) -> dict[str, dt.date]:
+        """The PMIDs that left the claim's set, and when."""
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT pmid, dropped_on FROM members"
+                " WHERE claim = ? AND dropped_on IS NOT NULL ORDER BY pmid",
+                (claim,),
+            ).fetchall()
+        return {str(pmid): dt.date.fromisoformat(day) for pmid, day in rows}
+
     def revised_seen(self, claim: str, on: dt.date) -> set[str]:
         """The PMIDs that a search of day ``on`` has already listed as revised."""
         with self._faults():
@@ -601,8 +634,8 @@ class Store:
         """The claim's searches, oldest first; by default only the full ones."""
         with self._faults():
             rows = self._db.execute(
-                "SELECT claim, source, ran_on, query, translation, count, warnings, complete, kind"
-                " FROM runs WHERE claim = ? ORDER BY ran_on, id",
+                "SELECT claim, source, ran_on, query, translation, count, warnings, complete, kind,"
+                " basis FROM runs WHERE claim = ? ORDER BY ran_on, id",
                 (claim,),
             ).fetchall()
         return tuple(
@@ -616,10 +649,35 @@ class Store:
                 warnings=tuple(json.loads(warnings)),
                 complete=bool(complete),
                 kind=kind,
+                basis=basis,
             )
-            for name, source, ran_on, query, translation, count, warnings, complete, kind in rows
+            for (
+                name,
+                source,
+                ran_on,
+                query,
+                translation,
+                count,
+                warnings,
+                complete,
+                kind,
+                basis,
+            ) in rows
             if kind in kinds
         )
+
+    def ways(self, claim: str) -> dict[str, tuple[str, str]]:
+        """How each PMID of the claim's set came into it: kind and source of the run.
+
+        Of several the last search that found it, else the file or the chase that added it.
+        """
+        with self._faults():
+            rows = self._db.execute(
+                "SELECT pmid, kind, source FROM members JOIN runs ON runs.id = last_run"
+                " WHERE members.claim = ? AND dropped_on IS NULL ORDER BY pmid",
+                (claim,),
+            ).fetchall()
+        return {str(pmid): (kind, source) for pmid, kind, source in rows}
 
     def counts(self, claim: str) -> StoreCounts:
         """How many records the store holds for the claim."""

@@ -390,14 +390,34 @@ def test_a_connection_that_hangs_is_unreachable_within_its_time(tmp_path, monkey
     assert time.monotonic() - start < 1
 
 
-def test_a_server_that_goes_down_during_the_run_is_unreachable_without_retries(tmp_path):
+def test_a_server_that_goes_down_during_the_run_is_waited_for_once_and_is_a_fault(tmp_path):
     with EutilsServer(invent(3)) as server:
-        eutils = unhurried(server, tmp_path, sleep=pytest.fail)
+        eutils = unhurried(server, tmp_path)
         find(QUERY, eutils)
         eutils.close()
-    with pytest.raises(SourceUnreachable, match="no connection could be made"):
+    for problem in ("in 6 attempts: no connection could be made", "was not asked any more"):
+        with pytest.raises(SourceBusy, match=problem):  # not unreachable: part of it was asked
+            find(QUERY, eutils)
+        assert eutils.requests == 7
+
+
+def test_a_server_that_is_away_for_a_moment_costs_nothing(tmp_path):
+    slept: list[float] = []
+    port = 0
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            stack.enter_context(EutilsServer(server.records.values(), port=port))
+
+    with EutilsServer(invent(30)) as server:
+        eutils = unhurried(server, tmp_path, sleep=sleep)
+        port = int(server.url.split(":")[2].split("/")[0])
         find(QUERY, eutils)
-    assert eutils.requests == 2
+        eutils.close()
+    with contextlib.ExitStack() as stack, contextlib.closing(eutils):
+        assert find(QUERY, eutils).count == expected(server)
+    assert len(slept) == 2
 
 
 def test_a_proxy_that_cannot_be_reached_is_unreachable(tmp_path, monkeypatch):

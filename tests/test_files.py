@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from evidence.errors import ToolkitError
-from evidence.files import read_bytes, read_text, write_bytes, write_csv, write_text
+from evidence.files import (
+    alone,
+    read_bytes,
+    read_text,
+    remove_part,
+    write_bytes,
+    write_csv,
+    write_text,
+)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -66,6 +77,53 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
         ".other.html.0a1b2c3d.part",
         "page[1].html",
     ]
+
+
+def test_what_another_process_writes_just_now_is_left_alone(tmp_path: Path) -> None:
+    path, part = tmp_path / "page.html", tmp_path / ".page.html.0a1b2c3d.part"
+    with part.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write("half a pa")
+        assert write_text(path, "new")
+        assert not remove_part(part)
+        assert part.exists()
+    assert remove_part(part)
+    assert not part.exists()
+
+
+def test_a_part_that_is_removed_before_it_is_locked_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, removed = tmp_path / "page.html", []
+    real = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        if not removed:
+            removed.extend(tmp_path.glob(".*.part"))
+            removed[0].unlink()
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert write_text(path, "new")
+    assert read_text(path) == "new"
+    assert len(removed) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_ends_with_its_process(tmp_path: Path) -> None:
+    lock, waited = tmp_path / "var" / "lock", []
+    program = (
+        "import pathlib, sys, time; from evidence.files import alone\n"
+        "with alone(pathlib.Path(sys.argv[1]), waits=print):\n"
+        "    print('in', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, lock], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"in\n"
+    with alone(lock, waits=lambda: waited.append(other.kill())):
+        assert len(waited) == 1  # it was waited for until it was killed
+    other.communicate()
+    with alone(lock, waits=pytest.fail):
+        pass
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

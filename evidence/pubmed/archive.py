@@ -207,6 +207,8 @@ class Archive:
 
     def _prune(self) -> None:
         self._since_pruned = 0
+        for part in self.folder.glob("bodies/*/.*.part"):
+            files.remove_part(part)
         sizes = {
             path.name.removesuffix(".gz"): path.stat().st_size
             for path in (self.folder / "bodies").glob("*/*.gz")

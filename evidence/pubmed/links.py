@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,9 @@ from lxml import etree
 
 from evidence.fetch import Eutils, Passing
 from evidence.pubmed.replies import fault
+from evidence.pubmed.xml_parts import is_pmid
 
+_SCORE = re.compile(r"[0-9]{1,15}")
 BATCH = 50  # records a request; ELink works on each of them by itself
 # What NLM calls the links (https://eutils.ncbi.nlm.nih.gov/entrez/query/static/entrezlinks.html).
 NAMES = {
@@ -82,10 +85,10 @@ def _read(body: bytes, asked: Sequence[str], kind: str) -> list[Link]:
                 continue
             for link in database.findall("Link"):
                 pmid, score = (link.findtext("Id") or "").strip(), link.findtext("Score")
-                if not pmid.isdigit():
+                if not is_pmid(pmid):
                     raise Passing("a link without a PMID")
                 if pmid != start:  # the record itself comes first among those that resemble it
-                    number = int(score) if score and score.strip().isdigit() else None
+                    number = int(score) if score and _SCORE.fullmatch(score.strip()) else None
                     mine.append(Link(start, kind, pmid, number))
     if missing := [pmid for pmid in asked if pmid not in answers]:
         raise Passing(f"a reply of links that leaves out {len(missing)} of {len(asked)} records")

@@ -31,6 +31,7 @@ from evidence.model import (
     Term,
 )
 from evidence.pubmed.citations import notices_of
+from evidence.pubmed.medline import fields_of
 from evidence.pubmed.people import names, orcid
 from evidence.pubmed.xml_dates import in_words, iso, year_of
 from evidence.pubmed.xml_parts import is_pmid, is_retracted
@@ -64,6 +65,7 @@ _NUMBERED = re.compile(r"((?:EC )?\S+) \((.*)\)")  # "0 (Macromolecular Substanc
 _LOCATED = re.compile(r"(.+?)\s*\[([A-Za-z-]+)\]")  # "10.1118/1.4748329 [doi]"
 _ISSN = re.compile(r"([\dXx-]+)(?:\s*\((\w+)\))?")
 _LINE = re.compile(r"(?=.{4}-(?: |$))[A-Z]{2,4} *-|      ")
+_LINE_BREAK = re.compile(r"\r\n|[\r\n]")  # U+2028 and the like are part of a text
 _PMID = re.compile(r"PMID-")
 
 
@@ -92,7 +94,7 @@ def read_nbib(path: Path) -> NbibFile:
         raise SourceError(f"{path} cannot be read: {fault}") from None
     records: list[Record] = []
     refused: list[str] = []
-    for line, entry in _entries(text.splitlines()):
+    for line, entry in _entries(_LINE_BREAK.split(text)):
         answer = _record(entry)
         if isinstance(answer, Record):
             records.append(answer)
@@ -126,16 +128,10 @@ def _entries(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _record(entry: list[str]) -> Record | tuple[int, str]:
     """The record, or the offset of the offending line and what is wrong with it."""
-    lines: list[tuple[str, str]] = []
     for offset, line in enumerate(entry):
         if not _LINE.match(line) or (offset == 0 and line.startswith(" ")):
             return offset, f"{line[:40]!r} is not in the MEDLINE format"
-        if line.startswith(" "):
-            tag, begun = lines[-1]
-            lines[-1] = (tag, f"{begun} {line}")
-        else:
-            lines.append((line[:4].rstrip(), line[5:]))
-    said = _Said([(tag, text) for tag, value in lines if (text := " ".join(value.split()))])
+    said = _Said([(t, text) for t, value in fields_of(entry) if (text := " ".join(value.split()))])
     pmid = said.one("PMID")
     if not is_pmid(pmid):
         return 0, f"PMID {pmid!r}" if pmid else "no PMID"

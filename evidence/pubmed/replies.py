@@ -9,8 +9,10 @@ from typing import Any
 from lxml import etree
 
 from evidence.errors import SourceError
-from evidence.fetch import Passing, json_object
+from evidence.fetch import BOM, Passing, json_object
 
+TOP = 999_999_999  # above every PMID
+_NUMBER = re.compile(r"[0-9]{1,15}")
 # Faults that no repetition mends; every other one is worth a retry.
 _FINAL = re.compile(
     r"retstart|empty term|invalid db|unknown db|syntax|not supported field", re.IGNORECASE
@@ -62,7 +64,8 @@ def read_page(body: bytes) -> Page:
     SourceError
         A fault that no repetition mends.
     """
-    return _xml_page(body) if body.lstrip().startswith(b"<") else _json_page(body)
+    body = body.removeprefix(BOM).strip()
+    return _xml_page(body) if body.startswith(b"<") else _json_page(body)
 
 
 def _json_page(body: bytes) -> Page:
@@ -78,10 +81,15 @@ def _json_page(body: bytes) -> Page:
     for group, name, words in _JSON_WARNINGS:
         holder = result.get(group)
         texts = holder.get(name) if isinstance(holder, dict) else None
-        warnings += [words.format(_line(text)) for text in texts or ()]
+        if texts:
+            listed = texts if isinstance(texts, list) else [texts]
+            warnings += [words.format(_line(text)) for text in listed]
+    ids = result.get("idlist") or []
+    if not isinstance(ids, list):
+        raise Passing("a search reply without a list of PMIDs")
     return _page(
         result.get("count"),
-        result.get("idlist") or [],
+        ids,
         str(result.get("querytranslation") or ""),
         warnings,
     )
@@ -107,8 +115,10 @@ def _xml_page(body: bytes) -> Page:
 
 
 def _page(count: Any, ids: list[Any], translation: str, warnings: list[str]) -> Page:
-    if not str(count).isdigit() or not all(str(i).isdigit() for i in ids):
+    if not _NUMBER.fullmatch(str(count)):
         raise Passing("a search reply without a count")
+    if not all(_NUMBER.fullmatch(str(i)) and 0 < int(str(i)) <= TOP for i in ids):
+        raise Passing("a search reply with PMIDs that are none")
     return Page(
         int(str(count)),
         tuple(int(str(i)) for i in ids),

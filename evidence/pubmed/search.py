@@ -9,10 +9,9 @@ from typing import Protocol
 
 from evidence.errors import SourceError, SourceIncomplete
 from evidence.fetch import Eutils
-from evidence.pubmed.replies import Page, read_page
+from evidence.pubmed.replies import TOP, Page, read_page
 
 WINDOW = 9_999  # PubMed gives no more of one result, and says nothing when it clamps
-TOP = 999_999_999  # above every PMID
 
 
 @dataclass(frozen=True, slots=True)
