@@ -10,6 +10,7 @@ EVIDENCE := $(BIN)/evidence
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 PORT ?= 8000
+SOURCE ?= pubmed
 
 $(VENV)/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "error: Python 3.11 or newer is needed; name it with make PYTHON=python3.12 ...")'
@@ -34,8 +35,8 @@ help: ## show this list
 
 setup: $(VENV)/.runtime ## make the virtual environment and install the locked packages
 
-update: $(VENV)/.runtime ## search, rank, pool and publish every claim
-	@$(EVIDENCE) update
+update: $(VENV)/.runtime ## search, rank, pool and publish every claim (SOURCE=mirror: offline)
+	@$(EVIDENCE) update --source $(SOURCE)
 
 figures: $(VENV)/.runtime ## redraw the forest plots from the extracted data
 	@$(EVIDENCE) plot

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evidence.errors import SourceError
 from evidence.fetch import Eutils
+from evidence.held import members_of
 from evidence.model import Record
 from evidence.pubmed.links import NAMES, Link, links
 from evidence.pubmed.records import details
@@ -100,7 +101,7 @@ def chase(
         counts[kind] = len(found)
         for link in _nearest(found, similar) if kind == "similar" else found:
             by_pmid.setdefault(link.pmid, []).append(link)
-    known = set(store.members(claim)) | set(starts)
+    known = members_of(store, claim).pmids | set(starts)
     fresh = [pmid for pmid in sorted(by_pmid, key=int) if pmid not in known]
     held = store.get(fresh)
     records = dict(held)

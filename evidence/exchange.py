@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,23 @@ from evidence.duplicates.find import Pair
 from evidence.errors import SchemaError, SourceError
 from evidence.extracted import read_extraction
 from evidence.files import csv_text
-from evidence.formats import FORMATS, Import, Reference, from_record, make, read, write
+from evidence.formats import FORMATS, Import, Reference, from_record, read, write
 from evidence.formats.records import from_reference
-from evidence.model import Place, Record
+from evidence.held import (
+    body_of,
+    is_newer,
+    members_of,
+    others_in,
+    others_of,
+    pubmed_records,
+    reference_of,
+)
+from evidence.model import Place, Record, SearchRun
 from evidence.pubmed.nbib import read_nbib
-from evidence.store import Other, Store
+from evidence.store import NEVER, Other, Store
 from evidence.workspace import Workspace
+
+__all__ = ["dedupe_files", "export", "import_files", "others_of", "settle"]
 
 DECISIONS = "duplicates.csv"  # in extracted/CLAIM/: what people decided about duplicates
 PAIR_COLUMNS = (
@@ -139,11 +150,11 @@ def import_files(
     folder = workspace.var / "imports" / claim_id
     found = [(path, read_for_import(path, format=format, encoding=encoding)) for path in paths]
     with Store(workspace.store) as store:
-        before = {f"PubMed#{pmid}" for pmid in store.members(claim_id)}
+        before = {f"PubMed#{pmid}" for pmid in members_of(store, claim_id).pmids}
         before |= {o.at for o in store.others(claim_id)}
         dois = store.pmids_of_dois()
         ways = {each.file: _add(store, claim_id, each, dois, on=on) for _, each in found}
-        merged, twice = _settle(store, workspace, claim_id, folder, dois)
+        merged, twice = settle(store, workspace, claim_id, dois)
         names = {o.at: o.name for o in store.others(claim_id)}
     done = []
     for path, each in found:
@@ -208,9 +219,10 @@ def _add(
 ) -> Counter[str]:
     """Put a file's references into the store; says how many were known there, and by what."""
     ways: Counter[str] = Counter()
-    present = set(store.members(claim))
+    present = members_of(store, claim).pmids
     pmids = {_id(r): r.pmid or dois.get((r.doi or "").casefold()) for r in found.references}
     held = store.get(p for p in pmids.values() if p)
+    fetched = store.fetched_on(held)
     records: dict[str, Record] = {}
     poor: list[str] = []
     others: list[Other] = []
@@ -219,7 +231,9 @@ def _add(
         if pmid in present:
             ways["PMID" if r.pmid else "DOI"] += 1
         if pmid is not None:
-            if r.record is not None:
+            if r.record is not None and is_newer(
+                r.record, held.get(pmid), fetched.get(pmid, NEVER)
+            ):
                 records[pmid] = r.record
             elif pmid in held:
                 records.setdefault(pmid, held[pmid])
@@ -227,36 +241,36 @@ def _add(
                 records.setdefault(pmid, replace(from_reference(r), pmid=pmid))
                 poor.append(pmid)
         if r.record is None:
-            others.append(Other(_id(r), found.file, _body(r), pmid or key_of(r), pmid))
+            others.append(Other(_id(r), found.file, body_of(r), pmid or key_of(r), pmid))
     if records:
         store.add_export(claim, records.values(), source=found.file, on=on)
         store.expire(poor)  # the next update asks PubMed for the record itself
     store.add_others(claim, found.file, others, on=on)
+    about = f"{found.dialect or found.format} file, SHA-256 {found.sha256[:12]}"
+    store.log(
+        SearchRun(
+            *(claim, found.file, on, found.file, "", len(found.references), found.warnings),
+            complete=not found.refused,
+            kind="import",
+            basis=about,
+        )
+    )
     return ways
 
 
-def _body(reference: Reference) -> str:
-    said = asdict(replace(reference, record=None))
-    return json.dumps({k: v for k, v in said.items() if v or v is False}, ensure_ascii=False)
-
-
-def _reference(other: Other) -> Reference:
-    fields: dict[str, Any] = json.loads(other.body)
-    at = fields.pop("at", None)
-    return make(**fields, at=Place(**at) if at else None)
-
-
-def _settle(
-    store: Store, workspace: Workspace, claim: str, folder: Path, dois: Mapping[str, str]
+def settle(
+    store: Store, workspace: Workspace, claim: str, dois: Mapping[str, str]
 ) -> tuple[Deduplicated, Counter[str]]:
     """Say of each reference of another database which work it is; write the log and the pairs.
 
-    Also gives how many references of each file comparison found to be duplicates.
+    Also gives how many references of each file or source comparison found to be duplicates. The
+    log and the pairs are kept below var/imports/, people's decisions in extracted/.
     """
+    folder = workspace.var / "imports" / claim
     others = store.others(claim)
-    records = store.records(claim)
+    records = pubmed_records(store, claim, members_of(store, claim))
     known = [from_record(r).with_(at=Place("PubMed", int(r.pmid))) for r in records]
-    references = [*known, *(_reference(o) for o in others)]
+    references = [*known, *(reference_of(o) for o in others)]
     path = workspace.extracted / claim / DECISIONS
     decisions = read_decisions(files.read_text(path), file=str(path)) if path.is_file() else ()
     merged = deduplicate(references, decisions=decisions)
@@ -272,8 +286,9 @@ def _settle(
             if i >= len(known) and own[n] not in own[:n] and n
         )
         pmid = next((references[i].pmid for i in members if references[i].pmid), None)
-        first = next((references[i] for i in members if i >= len(known)), None)
-        name = pmid or (key_of(first) if first is not None else "")
+        # A DOI of any of them names the work before a digest of words does.
+        keys = [key_of(references[i]) for i in members if i >= len(known)]
+        name = pmid or next((k for k in keys if k.startswith("doi:")), keys[0] if keys else "")
         works += [(others[i - len(known)].id, name, pmid) for i in members if i >= len(known)]
     store.name_others(claim, works)
     files.write_text(folder / "merges.csv", log_text(merged.merges))
@@ -321,15 +336,6 @@ def _keep(folder: Path, path: Path, found: Import) -> Path:
     return kept
 
 
-def others_of(store: Store, claim: str) -> tuple[Record, ...]:
-    """The works that only other databases have, as records named "doi:10..." or by a digest."""
-    works: dict[str, Reference] = {}
-    for other in store.others(claim):
-        if other.pmid is None and other.name not in works:
-            works[other.name] = _reference(other)
-    return tuple(replace(from_reference(r), pmid=name) for name, r in works.items())
-
-
 def export(workspace: Workspace, claim_id: str, format: str) -> str:
     """All references of a claim in a format: PubMed's, then those that only others have.
 
@@ -340,11 +346,14 @@ def export(workspace: Workspace, claim_id: str, format: str) -> str:
     references: list[Reference] = []
     if workspace.store.is_file():
         with Store(workspace.store) as store:
-            references = [from_record(r) for r in store.records(claim_id)]
+            records = pubmed_records(store, claim_id, members_of(store, claim_id))
+            references = [from_record(r) for r in records]
+            there = {r.pmid for r in records}
             named: dict[str, Reference] = {}
-            for other in store.others(claim_id):
-                if other.pmid is None:
-                    named.setdefault(other.name, _reference(other).with_(source_id=other.name))
+            for other, reference in others_in(store, claim_id):
+                if other.pmid not in there:
+                    work = other.pmid or other.name
+                    named.setdefault(work, reference.with_(source_id=work))
             references += named.values()
     if not references:
         raise SourceError(

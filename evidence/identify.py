@@ -6,8 +6,8 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from evidence.pubmed.records import details
 
 IDENTIFY_COLUMNS = ("study_id", "pmid", "score", "how", "evidence", "title", "link")
 # What agreement of a field is worth; only fields that both sides have are counted.
-WEIGHTS = {"DOI": 5.0, "title": 3.0, "first author": 1.0, "year": 1.0, "journal": 0.5}
+WEIGHTS = {
+    "DOI": 5.0,
+    "title": 3.0,
+    "first author": 1.0,
+    "year": 1.0,
+    "first page": 1.0,
+    "volume": 0.5,
+    "journal": 0.5,
+}
+MATCHER, CROSSREF = "citation matcher", "citation matcher by Crossref's citation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Candidate:
 
     study_id: str
     record: Record
-    how: str  # "DOI", "citation matcher", or both
+    how: str  # "DOI", `MATCHER`, `CROSSREF`, or both
     score: float  # 0 to 1: the weighted share of the shared fields that agree
     evidence: str  # each field with how it agrees
 
@@ -44,8 +53,21 @@ class Identified:
     requests: int
 
 
-def identify(claim: str, studies: Sequence[Study], eutils: Eutils) -> Identified:
+Look = Callable[[Sequence[str]], Mapping[str, Record]]
+
+
+def identify(
+    claim: str, studies: Sequence[Study], eutils: Eutils, *, look: Look | None = None
+) -> Identified:
     """Look for the PMIDs of studies that have none: by DOI, then with NLM's citation matcher.
+
+    The matcher is asked with volume and first page where the table has them or ``look`` gives
+    them, and once more without where it then knows nothing: one wrong page must not hide a study.
+
+    Parameters
+    ----------
+    look : callable, optional
+        From DOIs that PubMed does not have to what is known of these works elsewhere, by DOI.
 
     Raises
     ------
@@ -59,32 +81,36 @@ def identify(claim: str, studies: Sequence[Study], eutils: Eutils) -> Identified
     for study in open_:
         for record in dois.get(plain_doi(study.doi or ""), ()):
             found[study.study_id][record.pmid] = (record, "DOI")
-    why: dict[str, str] = {}
-    citable = [s for s in open_ if s.journal and (s.year or s.first_author)]
-    citations = [
-        Citation(
-            s.study_id,
-            journal=s.journal or "",
-            year=str(s.year or ""),
-            author=s.first_author or "",
-        )
-        for s in citable
-    ]
+    lacking = [s for s in open_ if s.doi and not found[s.study_id]]
+    works: Mapping[str, Record] = {}
+    if look is not None and lacking:
+        works = look([plain_doi(s.doi or "") for s in lacking])
+    of_study = {s.study_id: works.get(plain_doi(s.doi or "")) for s in open_}
+    citations = [c for s in open_ if (c := citation_of(s, of_study[s.study_id])) is not None]
     answers = match(citations, eutils)
+    plainer = [
+        replace(c, volume="", page="")
+        for c in citations
+        if (c.volume or c.page) and not answers[c.key].pmid
+    ]
+    for key, answer in match(plainer, eutils).items():
+        if answer.pmid:
+            answers[key] = answer
     matched = {a.key: a.pmid for a in answers.values() if a.pmid}
-    why |= {key: answer.answer for key, answer in answers.items() if not answer.pmid}
+    why = {key: answer.answer for key, answer in answers.items() if not answer.pmid}
     records = {
         r.pmid: r
         for batch in details(dict.fromkeys(matched.values()), eutils)
         for r in batch.records
     }
     for study_id, pmid in matched.items():
+        how = CROSSREF if of_study[study_id] else MATCHER
         if pmid in found[study_id]:
-            found[study_id][pmid] = (found[study_id][pmid][0], "DOI, citation matcher")
+            found[study_id][pmid] = (found[study_id][pmid][0], f"DOI, {how}")
         elif pmid in records:
-            found[study_id][pmid] = (records[pmid], "citation matcher")
+            found[study_id][pmid] = (records[pmid], how)
     candidates = [
-        Candidate(study.study_id, record, how, *compare(study, record))
+        Candidate(study.study_id, record, how, *compare(study, record, of_study[study.study_id]))
         for study in open_
         for record, how in found[study.study_id].values()
     ]
@@ -95,35 +121,81 @@ def identify(claim: str, studies: Sequence[Study], eutils: Eutils) -> Identified
     return Identified(claim, tuple(candidates), without, eutils.requests - before)
 
 
+def citation_of(study: Study, work: Record | None) -> Citation | None:
+    """The study as the matcher wants it: the table's words first, then those of ``work``.
+
+    None where that is too little: a journal with a year or an author is the least.
+    """
+    journal = study.journal or ""
+    year, author, volume, page = study.year, study.first_author, study.volume, study.page
+    if work is not None:
+        short = work.periodical.iso if work.periodical else ""
+        journal = journal or short or work.journal
+        year, author = year or work.year, author or next(iter(work.authors), "")
+        volume, page = volume or work.volume, page or _first_page(work.pages)
+    if not journal or not (year or author):
+        return None
+    return Citation(
+        study.study_id,
+        journal=journal,
+        year=str(year or ""),
+        volume=volume or "",
+        page=page or "",
+        author=author or "",
+    )
+
+
+def _first_page(pages: str) -> str:
+    """ "145" of "145-52"; the number of an article is its page."""
+    return re.split(r"[-\u2010-\u2015,;]", pages, maxsplit=1)[0].strip()
+
+
 def _reason(study: Study, answer: str | None) -> str:
     parts = ["its DOI is not in PubMed" if study.doi else "no DOI is known"]
     parts.append(f"citation matcher: {answer}" if answer else "too little for the citation matcher")
     return "; ".join(parts)
 
 
-def compare(study: Study, record: Record) -> tuple[float, str]:
-    """How well a record agrees with a study's row: a score from 0 to 1, and each field in words."""
+def compare(study: Study, record: Record, work: Record | None = None) -> tuple[float, str]:
+    """How well a record agrees with a study's row: a score from 0 to 1, and each field in words.
+
+    What the row does not say is taken from ``work``, another database's record of its DOI.
+    """
     parts: list[tuple[str, float, str]] = []
     if study.doi and record.doi:
         same = plain_doi(study.doi) == plain_doi(record.doi)
         parts.append(("DOI", float(same), "the same" if same else f"other ({record.doi})"))
-    if study.title and record.shown_title:
-        ratio = SequenceMatcher(None, _words(study.title), _words(record.shown_title)).ratio()
+    title = study.title or (work.title if work else "")
+    if title and record.shown_title:
+        ratio = SequenceMatcher(None, _words(title), _words(record.shown_title)).ratio()
         parts.append(("title", ratio, f"{ratio:.0%} alike"))
-    if study.first_author and record.authors:
-        same = _words(record.authors[0]).startswith(_words(study.first_author).split(" ")[0])
+    author = study.first_author or (next(iter(work.authors), "") if work else "")
+    if author and record.authors:
+        same = _words(record.authors[0]).startswith(_words(author).split(" ")[0])
         words = "the same" if same else f"other ({record.authors[0]})"
         parts.append(("first author", float(same), words))
-    if study.year and record.year:
-        apart = abs(study.year - record.year)
+    year = study.year or (work.year if work else None)
+    if year and record.year:
+        apart = abs(year - record.year)
         # Ahead of print and print may lie a year apart.
         value = {0: 1.0, 1: 0.5}.get(apart, 0.0)
         parts.append(("year", value, "the same" if apart == 0 else f"other ({record.year})"))
-    if study.journal and (record.journal or record.periodical):
+    page = study.page or (_first_page(work.pages) if work else "")
+    for name, mine, theirs in (
+        ("first page", page, _first_page(record.pages)),
+        ("volume", study.volume or (work.volume if work else ""), record.volume),
+    ):
+        if mine and theirs:
+            same = _words(mine) == _words(theirs)
+            parts.append((name, float(same), "the same" if same else f"other ({theirs})"))
+    journals = {study.journal} if study.journal else set()
+    if work and not journals:
+        journals = {work.journal, work.periodical.iso if work.periodical else ""} - {""}
+    if journals and (record.journal or record.periodical):
         names = [record.journal]
         if record.periodical:
             names += [record.periodical.iso, record.periodical.medline]
-        same = _words(study.journal) in {_words(name) for name in names if name}
+        same = bool({_words(j) for j in journals} & {_words(name) for name in names if name})
         parts.append(("journal", float(same), "the same" if same else f"other ({names[0]})"))
     weight = sum(WEIGHTS[name] for name, _, _ in parts)
     score = sum(WEIGHTS[name] * value for name, value, _ in parts) / weight if weight else 0.0

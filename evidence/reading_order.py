@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from evidence.claims import Claim
 from evidence.model import Extraction, Record
 from evidence.triage import rank
 
-READING_COLUMNS = ("place", "score", "pmid", "year", "title", "journal", "link")
+READING_COLUMNS = ("place", "score", "pmid", "year", "title", "journal", "link", "found_in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,20 @@ class ReadingOrder:
     claim: str
     method: str
     records: tuple[tuple[Record, float], ...]
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by record: its sources
 
     def json(self) -> dict[str, Any]:
         return {
             "claim": self.claim,
             "method": self.method,
-            "records": [{"pmid": r.pmid, "score": round(score, 6)} for r, score in self.records],
+            "records": [
+                {
+                    "pmid": r.pmid,
+                    "score": round(score, 6),
+                    "found_in": list(self.origins.get(r.pmid, ())),
+                }
+                for r, score in self.records
+            ],
         }
 
 
@@ -50,8 +58,10 @@ def reading_order(
     )
 
 
-def reading_order_rows(records: Sequence[tuple[Record, float]]) -> Iterator[dict[str, object]]:
-    """The reading order as rows for CSV: place, score, PMID, year, title, journal, link."""
+def reading_order_rows(
+    records: Sequence[tuple[Record, float]], origins: Mapping[str, tuple[str, ...]]
+) -> Iterator[dict[str, object]]:
+    """The reading order as rows for CSV; ``found_in`` names the sources of each record."""
     for place, (record, score) in enumerate(records, start=1):
         yield {
             "place": place,
@@ -61,4 +71,5 @@ def reading_order_rows(records: Sequence[tuple[Record, float]]) -> Iterator[dict
             "title": record.shown_title,
             "journal": record.journal,
             "link": record.link,
+            "found_in": "; ".join(origins.get(record.pmid, ())),
         }

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evidence.errors import SourceError, SourceIncomplete, SourceUnreachable
+from evidence.errors import SourceError, SourceIncomplete, SourceUnreachable, ToolkitError
 from evidence.fetch import Eutils
+from evidence.held import APPROXIMATED, members_of
 from evidence.model import SearchRun
 from evidence.pubmed import Found, details, find, served
 from evidence.pubmed.archive import Archive
@@ -19,6 +20,7 @@ from evidence.store import State, Store
 
 SOURCE = "pubmed"
 SLICE_DAYS = 2  # how long the parts of a search that was stopped may be used to go on
+FEW = 5  # records that may fall out of a search at once, whatever their share
 LOOKS = 3  # searches that may contradict themselves before the answer counts as incomplete
 OVERLAP_DAYS = 2  # PubMed dates revisions in its own time zone, and its index lags behind
 
@@ -35,11 +37,16 @@ class Retrieval:
     not_served: tuple[str, ...] = ()  # found by the search, but PubMed serves no record for them
     run: SearchRun | None = None
     requests: int = 0
-    problem: SourceError | None = None  # why the claim keeps its earlier state
+    problem: ToolkitError | None = None  # why the claim keeps its earlier state
+    # Of a mirror alone:
+    withdrawn: tuple[str, ...] = ()  # of the dropped: NLM deleted them
+    absent: tuple[str, ...] = ()  # of earlier searches, but this mirror has no such record: kept
+    apart: tuple[str, ...] = ()  # found, but PubMed itself lists them no more: left out
 
     @property
     def complete(self) -> bool:
-        return self.problem is None and not self.not_served
+        whole = self.run is None or self.run.complete
+        return self.problem is None and not self.not_served and whole
 
     def summary(self) -> str:
         """One line for the terminal."""
@@ -51,10 +58,16 @@ class Retrieval:
             ("changed", self.changed),
             ("retracted", self.retracted),
             ("no longer found", self.dropped),
+            ("of these deleted by NLM", self.withdrawn),
             ("not served", self.not_served),
+            ("kept that the mirror does not hold", self.absent),
+            ("left out that PubMed itself lists no more", self.apart),
         ):
             if pmids:
                 words.append(f"{len(pmids):,} {name}")
+        warnings = self.run.warnings if self.run else ()
+        if terms := sum(warning.startswith(APPROXIMATED) for warning in warnings):
+            words.append(f"approximate ({terms} {'term' if terms == 1 else 'terms'})")
         return ", ".join(words)
 
 
@@ -67,7 +80,7 @@ class IncludedCheck:
     unknown: tuple[str, ...] = ()  # never served by this source
     lost: tuple[str, ...] = ()  # held in the store, but no longer served
     requests: int = 0
-    problem: SourceError | None = None
+    problem: ToolkitError | None = None
     states: tuple[State, ...] = ()  # concerns, errata, updates, republications not yet told
 
 
@@ -78,6 +91,9 @@ class Update:
     claims: tuple[Retrieval, ...]
     included: IncludedCheck
     unreachable: SourceUnreachable | None  # then everything is built from what is on disk
+    source: str = SOURCE
+    basis: str = ""  # of a mirror: what it holds
+    missing: tuple[str, ...] = ()  # of a mirror: files between those that it holds
 
     @property
     def complete(self) -> bool:
@@ -162,11 +178,12 @@ def update_claim(
             claim, found, on, "full", f"listed by PubMed but not served: {', '.join(not_served)}"
         )
         store.expire(not_served)  # a revision that did not arrive is asked for again
+    known = members_of(store, claim).mirror
     settled = store.settle(claim, found.pmids, full, revised=revised, revised_run=revised_run)
     slices.forget()
     return Retrieval(
         claim=claim,
-        new=settled.new,
+        new=tuple(pmid for pmid in settled.new if pmid not in known),
         changed=tuple(changed),
         retracted=tuple(retracted),
         dropped=settled.dropped,
@@ -181,6 +198,7 @@ class _Kept:
 
     def __init__(self, store: Store, query: str, on: dt.date, archive: Archive | None) -> None:
         self._store, self._on, self._archive = store, on, archive
+        self.day = on
         self._name = hashlib.sha256(query.encode()).hexdigest()
         self._since = on - dt.timedelta(days=SLICE_DAYS)
 
@@ -220,12 +238,36 @@ def _find_surely(claim: str, query: str, eutils: Eutils, store: Store, slices: _
         eutils.progress(f"{claim}: {len(lacking):,} records are no longer found; making sure")
         again = find(query, eutils, extra=f"{low}:{high}[uid]")
         if again.pmids == tuple(p for p in found.pmids if low <= int(p) <= high):
+            _believe(claim, found, len(lacking), store, on=slices.day)
             return found
         slices.forget()
     raise SourceIncomplete(
         f"PubMed's answer is incomplete: {LOOKS} times in a row it left out records of the last "
         "complete search and then listed them",
         remedy="run the same command again later; the last complete state is kept",
+    )
+
+
+def _believe(claim: str, found: Found, gone: int, store: Store, *, on: dt.date) -> None:
+    """Believe that most of a claim's records fell out only when another day says the same.
+
+    A part of PubMed's index that is down answers with few records, or none, and no fault. Where
+    the strategy was changed there is nothing to doubt.
+    """
+    last = [run for run in store.runs(claim) if run.source == SOURCE][-1:]
+    if gone < FEW or 2 * gone <= len(store.falling_out(claim, ())):
+        return
+    if not last or last[0].query != found.query:
+        return
+    doubted = store.runs(claim, kinds=("doubted",))
+    if any(last[0].ran_on <= run.ran_on < on for run in doubted):
+        return
+    store.log(_run(claim, found, on, "doubted", f"{gone} records fell out at once"))
+    raise SourceIncomplete(
+        f"PubMed lists {gone:,} of the last search's records no more, most of them, and the "
+        "strategy is the same",
+        remedy="look at the search on PubMed's own page; if it is right, run the same command "
+        "again tomorrow: what two days agree on is believed",
     )
 
 
@@ -275,11 +317,12 @@ def update_all(
     *,
     on: dt.date,
     archive: Archive | None = None,
+    mark: bool = True,
 ) -> Update:
     """Update every claim, then check the included studies; one claim's fault stops no other.
 
     Once PubMed proved unreachable, nothing more is asked. A retraction of an included study is
-    told exactly once, even when the run in which it arrived was killed.
+    told exactly once, also by a later run when the one in which it arrived was killed.
 
     Parameters
     ----------
@@ -287,6 +330,9 @@ def update_all(
         Claim id and query.
     included : iterable of str
         PMIDs of all included studies.
+    mark : bool
+        Whether retractions and the like count as told from now on; if not, `mark_told` says so
+        once the reviewer can read them.
 
     Raises
     ------
@@ -326,14 +372,29 @@ def update_all(
         if isinstance(problem, SourceUnreachable):
             unreachable = problem
         check = IncludedCheck(requests=eutils.requests - before, problem=problem)
-    retracted = store.untold_retractions(included)
-    if retracted:
-        store.tell(retracted, on=on)
-    states = tuple(s for s in store.states(included, untold=True) if s.state != "retraction")
-    if states:
-        store.tell_states(states, on=on)
-    check = dataclasses.replace(check, retracted=retracted, states=states)
+    check = tell_once(check, included, store, on=on, mark=mark)
     return Update(tuple(results), check, unreachable)
+
+
+def tell_once(
+    check: IncludedCheck, included: Iterable[str], store: Store, *, on: dt.date, mark: bool = True
+) -> IncludedCheck:
+    """The check with what the reviewer of the included studies was never told before."""
+    included = set(included)
+    retracted = store.untold_retractions(included)
+    states = tuple(s for s in store.states(included, untold=True) if s.state != "retraction")
+    check = dataclasses.replace(check, retracted=retracted, states=states)
+    if mark:
+        mark_told(check, store, on=on)
+    return check
+
+
+def mark_told(check: IncludedCheck, store: Store, *, on: dt.date) -> None:
+    """Remember that the reviewer has been told what the check found."""
+    if check.retracted:
+        store.tell(check.retracted, on=on)
+    if check.states:
+        store.tell_states(check.states, on=on)
 
 
 def _run(claim: str, found: Found, on: dt.date, kind: str, *warnings: str) -> SearchRun:
@@ -351,6 +412,9 @@ def _run(claim: str, found: Found, on: dt.date, kind: str, *warnings: str) -> Se
 
 
 def _since(claim: str, store: Store, on: dt.date) -> dt.date:
-    """From which day on a revision may have escaped the store."""
-    last = max((run.ran_on for run in store.runs(claim)), default=on)
+    """From which day on a revision may have escaped the store.
+
+    Only PubMed's own searches count: a mirror of today may be a year old.
+    """
+    last = max((run.ran_on for run in store.runs(claim) if run.source == SOURCE), default=on)
     return last - dt.timedelta(days=OVERLAP_DAYS)

@@ -263,8 +263,22 @@ def evidence_json(row: EvidenceRow) -> dict[str, Any]:
                 "count": run.count,
                 "warnings": list(run.warnings),
                 "complete": run.complete,
+                "basis": run.basis or None,
             }
             for run in row.runs
+        ],
+        "sources": [
+            {
+                "source": given.label,
+                "kind": given.kind,
+                "date": None if given.on is None else given.on.isoformat(),
+                "identified": given.identified,
+                "duplicates": given.duplicates,
+                "added": given.added,
+                "left_out": given.apart,
+                "basis": given.basis or None,
+            }
+            for given in row.flow
         ],
         "retracted": [s.study_id for s in row.retracted],
         "notices": list(row.notices),

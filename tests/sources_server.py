@@ -22,6 +22,7 @@ class SourcesServer:
         self.page = 1_000  # no page is longer
         self.bodies: list[bytes] = []  # answered first, in turn, whatever was asked
         self.announce = 0  # added to every second count of Europe PMC
+        self.hidden: set[str] = set()  # ids that Europe PMC lists and does not serve
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -51,7 +52,12 @@ class SourcesServer:
         if fields["query"].count("(") != fields["query"].count(")"):
             return {"version": "6.9", "errCode": 400, "errMsg": "Invalid query"}
         named = re.findall(r"EXT_ID:(\w+) AND SRC:(\w+)", fields["query"])
-        found = [r for r in self.europepmc if not named or (str(r["id"]), r["source"]) in named]
+        found = [
+            r
+            for r in self.europepmc
+            if not named
+            or ((str(r["id"]), r["source"]) in named and str(r["id"]) not in self.hidden)
+        ]
         start = 0 if fields["cursorMark"] == "*" else int(fields["cursorMark"][2:])
         size = min(int(fields["pageSize"]), self.page)
         page = found[start : start + size]

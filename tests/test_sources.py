@@ -7,15 +7,16 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from evidence.cli import main
 from evidence.errors import SourceBusy, SourceError, SourceIncomplete
 from evidence.fetch import Limiter
+from evidence.held import Held, held_in
 from evidence.model import Record
 from evidence.sources import crossref, europepmc
 from evidence.sources.web import Web, plain
@@ -261,34 +262,169 @@ def test_only_tags_are_taken_out(markup, text):
 # --- the command -----------------------------------------------------------------------------
 
 
+def command(review: Path, url: str, *words: str) -> Result:
+    env = {k: None for k in os.environ if k.startswith(("NCBI_", "EVIDENCE_"))}
+    env |= {f"EVIDENCE_{source}_URL": url for source in ("EUROPEPMC", "CROSSREF")}
+    env["XDG_CACHE_HOME"] = str(review)
+    return CliRunner().invoke(main, ["--root", str(review), *words], env=env)
+
+
+def asked(review: Path, server: SourcesServer, source: str) -> dict:
+    ran = command(review, server.url, "search", "hiit-bdnf", "--source", source, "--json")
+    assert ran.exit_code == 0, ran.stderr + ran.stdout
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture
+def review(root: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "review"
+    (folder / "queries").mkdir(parents=True)
+    shutil.copy(root / "queries/hiit-bdnf.toml", folder / "queries")
+    shutil.copytree(root / "extracted/hiit-bdnf", folder / "extracted/hiit-bdnf")
+    return folder
+
+
+def held(review: Path) -> Held:
+    with Store(review / "var/evidence.sqlite") as store:
+        return held_in(store, "hiit-bdnf")
+
+
 @pytest.mark.parametrize(
     ("source", "count", "lacking"), [("europepmc", 120, 120), ("crossref", 251, 200)]
 )
-def test_the_command_lists_what_the_claim_lacks_and_changes_nothing_of_it(
-    root, tmp_path, server, source, count, lacking
+def test_what_a_further_source_finds_enters_the_claim_under_the_sources_name(
+    review, server, source, count, lacking
 ):
-    review = tmp_path / "review"
-    (review / "queries").mkdir(parents=True)
-    shutil.copy(root / "queries/hiit-bdnf.toml", review / "queries")
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("NCBI_", "EVIDENCE_"))}
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "evidence", "--root", str(review)),
-            *("search", "hiit-bdnf", "--source", source, "--json"),
-        ],
-        env=keep | {f"EVIDENCE_{source.upper()}_URL": server.url, "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    told = asked(review, server, source)
     assert (told["source"], told["count"], len(told["lacking"])) == (source, count, lacking)
+    assert len(told["new"]) == lacking
     assert told["complete"] == (source == "europepmc")
     rows = (review / f"var/sources/hiit-bdnf-{source}.csv").read_text().splitlines()
     assert len(rows) == lacking + 1
     with Store(review / "var/evidence.sqlite") as store:
-        assert store.members("hiit-bdnf") == {}
+        assert store.members("hiit-bdnf") == {}  # PubMed's own set
+        assert store.get(["90000001"]) == {}  # and its records are PubMed's alone
         (run,) = store.runs("hiit-bdnf", kinds=("second",))
-        assert (run.source, run.count) == (source, count)
+    taken = "" if source == "europepmc" else "the nearest 200 of 251 announced"
+    assert (run.source, run.count, run.basis) == (source, lacking, taken)
+    claim = held(review)
+    label = {"europepmc": "Europe PMC", "crossref": "Crossref"}[source]
+    assert set(claim.origins.values()) == {(label,)}
+    (given,) = claim.flow
+    assert (given.identified, given.duplicates, given.added) == (lacking, 0, lacking)
+    order = (command(review, server.url, "rank", "hiit-bdnf", "--json")).stdout
+    (ranked,) = json.loads(order)
+    assert {tuple(r["found_in"]) for r in ranked["records"]} == {(label,)}
+    assert {r["pmid"] for r in ranked["records"]} == set(told["new"])
+
+
+def test_a_record_of_two_sources_stands_in_the_claim_once_with_both(review, server):
+    server.crossref[:] = [
+        WORK | {"title": ["Invented in vivo effects"]}
+    ]  # Europe PMC's, by its DOI
+    asked(review, server, "europepmc")
+    told = asked(review, server, "crossref")
+    assert (told["new"], told["duplicates"]) == ([], 1)
+    assert told["lacking"][0]["same_as"] == "Europe PMC"
+    claim = held(review)
+    assert claim.origins["90000001"] == ("Crossref", "Europe PMC")
+    assert len(claim.records) == 120
+    assert sum(given.added for given in claim.flow) == len(claim.records)
+    merges = (review / "var/imports/hiit-bdnf/merges.csv").read_text()
+    assert "europepmc MED:90000001#1" in merges  # the merge is in the log, with its reasons
+    assert "crossref 10.9999/inv.1#1" in merges
+
+
+def test_a_preprint_is_kept_apart_from_the_article_that_came_of_it(review, server):
+    title = "Sprinting and the memory of retired lighthouse keepers: a randomised trial"
+    author = {"author": [{"lastName": "Testa", "firstName": "Anna", "initials": "A"}]}
+    server.europepmc[:] = [
+        {
+            "id": "PPR900", "source": "PPR", "title": title, "authorList": author,
+            "pubYear": "2020", "doi": "10.9999/pre.1", "pubTypeList": {"pubType": ["Preprint"]},
+        },
+        {
+            "id": "90000100", "source": "MED", "pmid": "90000100", "title": title,
+            "authorList": author, "pubYear": "2021", "doi": "10.9999/art.1",
+            "journalInfo": {"volume": "3", "journal": {"title": "Lights"}}, "pageInfo": "1-9",
+        },
+    ]  # fmt: skip
+    asked(review, server, "europepmc")
+    assert {r.pmid for r in held(review).records} == {"doi:10.9999/pre.1", "90000100"}
+    pairs = (review / "var/imports/hiit-bdnf/pairs.csv").read_text()
+    assert "PPR:PPR900" in pairs
+
+
+def test_what_a_source_does_not_find_again_stays_and_is_told(review, server):
+    asked(review, server, "europepmc")
+    gone = server.europepmc.pop()
+    told = asked(review, server, "europepmc")
+    assert (told["count"], told["kept"], told["new"]) == (119, 1, [])
+    assert len(held(review).records) == 120
+    assert any(gone["title"] in r.title for r in held(review).records)
+
+
+def test_a_record_that_a_source_lists_and_does_not_serve_ends_with_1(review, server):
+    record = server.europepmc[5]
+    server.hidden = {record["id"]}
+    ran = command(review, server.url, "search", "hiit-bdnf", "--source", "europepmc")
+    assert ran.exit_code == 1
+    assert f"fault: Europe PMC lists but does not serve PPR:{record['id']}" in ran.stdout
+    with Store(review / "var/evidence.sqlite") as store:
+        (run,) = store.runs("hiit-bdnf", kinds=("second",))
+    assert not run.complete
+    assert run.warnings[-1] == f"listed and not served: PPR:{record['id']}"
+
+
+def test_decisions_outlive_the_store_and_follow_a_work_to_its_new_name(review, server):
+    server.europepmc[:] = [
+        {"id": "PPR7", "source": "PPR", "title": "A draft.", "doi": "10.9999/Draft.7"},
+        {"id": "PPR8", "source": "PPR", "title": "Another draft of ours."},
+    ]
+    asked(review, server, "europepmc")
+    first = {r.pmid for r in held(review).records}
+    assert "doi:10.9999/draft.7" in first
+    screening = review / "extracted/hiit-bdnf/screening.csv"
+    header = screening.read_text().splitlines()[0].split(",")
+    row = {
+        "record": "doi:10.9999/draft.7", "stage": "title-abstract", "reviewer": "EN",
+        "decision": "include", "reason": "fits", "date": "2026-01-01",
+    }  # fmt: skip
+    with screening.open("a") as table:
+        table.write(",".join(row.get(name, "") for name in header) + "\n")
+    shutil.rmtree(review / "var")
+    asked(review, server, "europepmc")
+    assert {r.pmid for r in held(review).records} == first
+    (ranked,) = json.loads(command(review, server.url, "rank", "hiit-bdnf", "--json").stdout)
+    assert {r["pmid"] for r in ranked["records"]} == first - {"doi:10.9999/draft.7"}
+    # PubMed turns out to have it: the decision is about that record now.
+    export = review / "found.nbib"
+    export.write_text("PMID- 90000500\nTI  - A draft.\nLID - 10.9999/draft.7 [doi]\n")
+    assert command(review, server.url, "search", "hiit-bdnf", "--file", str(export)).exit_code == 0
+    asked(review, server, "europepmc")
+    claim = held(review)
+    assert "doi:10.9999/draft.7" not in {r.pmid for r in claim.records}
+    assert claim.aliases["doi:10.9999/draft.7"] == "90000500"
+    (ranked,) = json.loads(command(review, server.url, "rank", "hiit-bdnf", "--json").stdout)
+    assert "90000500" not in {r["pmid"] for r in ranked["records"]}
+
+
+def test_the_page_says_what_each_source_gave_and_labels_the_records(review, server):
+    asked(review, server, "europepmc")
+    (review / "more.ris").write_text(
+        "TY  - JOUR\nTI  - Invented in vivo effects\nDO  - 10.9999/inv.1\nPY  - 2021\nER  -\n\n"
+        "TY  - JOUR\nTI  - Rowing and the pulse of retired teachers\nPY  - 2019\nER  -\n"
+    )
+    ran = command(review, server.url, "import", "hiit-bdnf", str(review / "more.ris"))
+    assert ran.exit_code == 0, ran.stderr
+    ran = command(review, server.url, "update", "--offline")
+    assert ran.exit_code == 0, ran.stdout + ran.stderr
+    page = (review / "site/claims/hiit-bdnf.html").read_text()
+    assert "Where the records come from, each counted once" in page
+    assert "Found in: Europe PMC" in page
+    facts = json.loads((review / "site/data/hiit-bdnf/evidence.json").read_text())
+    flow = {s["source"]: (s["identified"], s["duplicates"], s["added"]) for s in facts["sources"]}
+    assert flow == {"more.ris": (2, 0, 2), "Europe PMC": (120, 1, 119)}
+    assert facts["counts"]["found"] == 121
+    order = (review / "site/data/hiit-bdnf/reading-order.csv").read_text()
+    assert "more.ris; Europe PMC" in order

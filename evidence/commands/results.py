@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from evidence.commands.offline import offline_of, offline_options
 from evidence.commands.session import (
     FAULT,
     Session,
@@ -122,10 +123,37 @@ def table(session: Session, claims: Sequence[str], as_json: bool) -> None:
 @click.command()
 @claims_argument
 @offline_option
+@click.option(
+    "--source",
+    type=click.Choice(["pubmed", "mirror"]),
+    default="pubmed",
+    show_default=True,
+    help="Search a mirror of PubMed in place of PubMed itself, without the network.",
+)
+@offline_options
 @json_option
 @click.pass_obj
-def update(session: Session, claims: Sequence[str], offline: bool, as_json: bool) -> None:
-    """Search, rank, check, pool, draw and publish; then say what changed."""
+def update(
+    session: Session,
+    claims: Sequence[str],
+    offline: bool,
+    source: str,
+    lenient: bool,
+    db: Path | None,
+    shards: Path | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Search, rank, check, pool, draw and publish; then say what changed.
+
+    With --source mirror the same strategies run on NLM's files (evidence mirror add). What the
+    files say is counted exactly; what needs tables that NLM does not publish is refused by name,
+    unless --lenient. The record of the search names the files. Nothing that PubMed itself found
+    falls out because a mirror holds less.
+    """
+    mirror = offline_of(session, source, lenient, db, shards, scheduler)
+    if offline and mirror:
+        raise click.UsageError("--offline searches nothing: leave out --source mirror, or it")
     outcome = steps.update(
         session.workspace,
         claims,
@@ -133,5 +161,6 @@ def update(session: Session, claims: Sequence[str], offline: bool, as_json: bool
         on=session.today,
         say=session.say,
         offline=offline,
+        mirror=mirror,
     )
     print_outcome(session, outcome, as_json)

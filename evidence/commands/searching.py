@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from evidence.commands.offline import offline_of, offline_options
 from evidence.commands.session import (
     Session,
     claims_argument,
@@ -33,12 +34,18 @@ from evidence.commands.session import (
     "network ('last' is the latest).",
 )
 @click.option(
+    "--records",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --replay: a file for the archived records, one JSON line each.",
+)
+@click.option(
     "--source",
-    type=click.Choice(["pubmed", "europepmc", "crossref"]),
+    type=click.Choice(["pubmed", "mirror", "europepmc", "crossref"]),
     default="pubmed",
     show_default=True,
-    help="Ask another source for what the claim lacks; it is listed in var/sources/ only.",
+    help="Ask a mirror of PubMed without the network, or another source for what the claim lacks.",
 )
+@offline_options
 @json_option
 @click.pass_obj
 def search(
@@ -46,36 +53,39 @@ def search(
     claims: Sequence[str],
     files: Sequence[Path],
     replay: str | None,
+    records: Path | None,
     source: str,
+    lenient: bool,
+    db: Path | None,
+    shards: Path | None,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Ask PubMed for what is new or revised; keep records and the search's own record.
 
     Every reply is kept below var/archive/. With --replay the PMIDs of an archived search are
-    given again, and nothing is written.
+    given again, with --records the records too, and nothing of the claim changes. What another
+    source finds enters the reading order under that source's name.
     """
-    other = source != "pubmed"
+    offline = offline_of(session, source, lenient, db, shards, scheduler)
+    other = source if source not in ("pubmed", "mirror") else None
+    if source != "pubmed" and (files or replay):
+        raise click.UsageError(f"--source {source} goes with neither --file nor --replay")
+    if records and not replay:
+        raise click.UsageError("--records needs --replay")
     if (files or replay or other) and len(claims) != 1:
         what = "--replay" if replay else "--file" if files else "--source"
         raise click.UsageError(f"{what} needs exactly one CLAIM")
-    outcome = (
-        steps.replay(session.workspace, claims[0], replay)
-        if replay
-        else steps.second_source(
-            session.workspace,
-            claims[0],
-            source,
-            environ=os.environ,
-            on=session.today,
-            say=session.say,
-        )
-        if other
-        else steps.add_files(session.workspace, claims[0], files, on=session.today)
-        if files
-        else steps.search(
-            session.workspace, claims, environ=os.environ, on=session.today, say=session.say
-        )
-    )
+    workspace = session.workspace
+    asking = {"environ": os.environ, "on": session.today, "say": session.say}
+    if replay:
+        outcome = steps.replay(workspace, claims[0], replay, records_to=records)
+    elif files:
+        outcome = steps.add_files(workspace, claims[0], files, on=session.today)
+    elif other:
+        outcome = steps.second_source(workspace, claims[0], other, **asking)
+    else:
+        outcome = steps.search(workspace, claims, offline=offline, **asking)
     print_outcome(session, outcome, as_json)
 
 
@@ -119,13 +129,23 @@ def chase(session: Session, claim: str, kinds: Sequence[str], similar: int, as_j
     metavar="STUDY[=PMID]",
     help="Write the PMID proposed for this study to studies.csv; may be given several times.",
 )
+@click.option(
+    "--crossref",
+    is_flag=True,
+    help="Ask Crossref for volume and page of each DOI that PubMed does not have.",
+)
 @json_option
 @click.pass_obj
-def identify(session: Session, claim: str, yes: Sequence[str], as_json: bool) -> None:
+def identify(
+    session: Session, claim: str, yes: Sequence[str], crossref: bool, as_json: bool
+) -> None:
     """Propose PMIDs for CLAIM's studies that have none, by DOI and by NLM's citation matcher.
 
-    Each is shown with its score and what agrees; nothing is written but var/identified/CLAIM.csv
-    until you say --yes STUDY for one of them.
+    The matcher is asked with volume and page where studies.csv has them, or with --crossref
+    where Crossref knows them. Each is shown with its score and what agrees; nothing is written
+    but var/identified/CLAIM.csv until you say --yes STUDY for one of them.
     """
-    outcome = steps.identify(session.workspace, claim, yes=yes, environ=os.environ, say=session.say)
+    outcome = steps.identify(
+        session.workspace, claim, yes=yes, crossref=crossref, environ=os.environ, say=session.say
+    )
     print_outcome(session, outcome, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import sys
@@ -93,4 +94,7 @@ def print_outcome(session: Session, outcome: Any, as_json: bool) -> NoReturn:
     else:
         for line in outcome.lines():
             click.echo(line)
+    sys.stdout.flush()
+    with contextlib.suppress(ToolkitError):  # then the next run tells it once more
+        outcome.when_told()
     sys.exit(outcome.exit_code)

@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from evidence.formats.receipt import Read, RefusedEntry
 from evidence.formats.reference import (
@@ -23,6 +24,7 @@ from evidence.formats.reference import (
 )
 from evidence.formats.text import encode, lines
 from evidence.model import Place
+from evidence.pubmed.medline import FOLDED, fields_of
 
 _TAG = re.compile(r"([A-Z]{2,4}) {0,2}- ?(.*)", re.DOTALL)
 _FOLDED = re.compile(r"\s{2,}")
@@ -44,12 +46,17 @@ _ONE = {
 _MANY = {"keywords": ("OT",), "mesh": ("MH",), "types": ("PT",), "notes": ("GN",)}
 
 
-@dataclass(slots=True)
+@dataclass
 class _Block:
     start: int
     raw: list[str] = field(default_factory=list)
-    tags: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # the same, each as PubMed would print it
+    has_pmid: bool = False
     fault: str = ""
+
+    @cached_property
+    def tags(self) -> list[tuple[str, str]]:
+        return fields_of(self.lines)
 
 
 def read_nbib_references(text: str, *, file: str, encoding: str) -> Read:
@@ -61,12 +68,11 @@ def read_nbib_references(text: str, *, file: str, encoding: str) -> Read:
     refused: list[RefusedEntry] = []
     warnings: list[str] = []
     for block in _blocks(text):
-        said = {tag for tag, value in block.tags if line(value)}
-        fault = block.fault or (
-            ""
-            if said & {"PMID", "TI", "TT", "BTI", "AU", "FAU"}
-            else "has no PMID, title or author"
-        )
+        fault = block.fault
+        if not fault:
+            said = {tag for tag, value in block.tags if line(value)}
+            if not said & {"PMID", "TI", "TT", "BTI", "AU", "FAU"}:
+                fault = "has no PMID, title or author"
         if fault:
             data = encode("".join(block.raw), encoding)
             refused.append(RefusedEntry(file, block.start, fault, data))
@@ -80,7 +86,7 @@ def _blocks(text: str) -> Iterator[_Block]:
     for number, raw in enumerate(lines(text), 1):
         body = raw.rstrip("\r\n")
         match = _TAG.fullmatch(body)
-        again = match and match.group(1) == "PMID" and block and _has(block, "PMID")
+        again = match and match.group(1) == "PMID" and block and block.has_pmid
         if block is not None and (again or not body.strip()):
             yield block
             block = None
@@ -89,18 +95,14 @@ def _blocks(text: str) -> Iterator[_Block]:
         block = block or _Block(number)
         block.raw.append(raw)
         if match:
-            block.tags.append((match.group(1), match.group(2)))
-        elif block.tags and _FOLDED.match(body):
-            tag, said = block.tags[-1]
-            block.tags[-1] = (tag, f"{said.rstrip()} {body.strip()}")
+            block.lines.append(f"{match.group(1):<4}- {match.group(2)}")
+            block.has_pmid = block.has_pmid or match.group(1) == "PMID"
+        elif block.lines and _FOLDED.match(body):
+            block.lines.append(f"{FOLDED}{body.strip()}")
         elif not block.fault:
             block.fault = f"line {number}, {body[:40]!r}, is not in the MEDLINE format"
     if block is not None:
         yield block
-
-
-def _has(block: _Block, tag: str) -> bool:
-    return any(held == tag for held, _ in block.tags)
 
 
 def _reference(block: _Block, at: Place) -> Reference:
@@ -112,7 +114,7 @@ def _reference(block: _Block, at: Place) -> Reference:
     fields: dict[str, object] = {}
     for name, tags in _ONE.items():
         for tag in tags:
-            if tag in values and not (name == "journal" and fields["title"] == values[tag][0]):
+            if tag in values and not (tag == "BTI" and fields["title"] == values[tag][0]):
                 fields[name] = values[tag][0]
                 used.add(tag)
                 break

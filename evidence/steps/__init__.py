@@ -8,7 +8,9 @@ from evidence.steps.assessing import assess, choices, pool_cells, rank
 from evidence.steps.citing import chase, identify
 from evidence.steps.claims import Checked, check, new
 from evidence.steps.drawing import Plotted, plot, table
+from evidence.steps.explaining import explain_strategy, translated
 from evidence.steps.outcome import Outcome
+from evidence.steps.retrieving import Offline
 from evidence.steps.searching import add_files, replay, search, second_source
 from evidence.steps.updating import update
 from evidence.tables import pool_json
@@ -17,6 +19,7 @@ __all__ = [
     "FOREST",
     "LEVELS",
     "Checked",
+    "Offline",
     "Outcome",
     "Plotted",
     "add_files",
@@ -24,6 +27,7 @@ __all__ = [
     "chase",
     "check",
     "choices",
+    "explain_strategy",
     "identify",
     "new",
     "plot",
@@ -34,5 +38,6 @@ __all__ = [
     "search",
     "second_source",
     "table",
+    "translated",
     "update",
 ]

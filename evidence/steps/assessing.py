@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from evidence import files
 from evidence.assemble import assemble, decided
@@ -12,9 +12,9 @@ from evidence.dependence import method
 from evidence.errors import (
     UnknownName,
 )
-from evidence.exchange import others_of
 from evidence.extracted import read_extraction
-from evidence.model import AnalysisResult, EvidenceRow, Extraction, Record, SearchRun
+from evidence.held import Held, held_in
+from evidence.model import AnalysisResult, EvidenceRow, Extraction
 from evidence.reading_order import (
     READING_COLUMNS,
     ReadingOrder,
@@ -22,7 +22,7 @@ from evidence.reading_order import (
     reading_order_rows,
 )
 from evidence.steps.retrieving import STATES
-from evidence.store import State, Store
+from evidence.store import Store
 from evidence.tables import interval
 from evidence.workspace import Workspace
 from meta.fitting import test_named
@@ -36,44 +36,32 @@ def rank(workspace: Workspace, claim_ids: Sequence[str]) -> list[ReadingOrder]:
     ranked = []
     for claim_id in workspace.chosen(claim_ids):
         claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
-        ranked.append(
-            rank_claim(workspace, claim, extraction, held_of(workspace, claim_id).records)
-        )
+        held = held_of(workspace, claim_id)
+        ranked.append(rank_claim(workspace, claim, held.under_present_names(extraction), held))
     return ranked
 
 
 def rank_claim(
-    workspace: Workspace, claim: Claim, extraction: Extraction, records: Sequence[Record]
+    workspace: Workspace, claim: Claim, extraction: Extraction, held: Held
 ) -> ReadingOrder:
-    order = reading_order(claim, extraction, records, decided(extraction.screening))
+    order = replace(
+        reading_order(
+            claim, extraction, held.records, decided(extraction.screening, claim.screening)
+        ),
+        origins=held.origins,
+    )
     path = workspace.var / "reading-order" / f"{claim.id}.csv"
-    files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records))
+    files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records, held.origins))
     return order
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the store holds for a claim; empty where there is no store yet."""
-
-    records: tuple[Record, ...] = ()
-    runs: tuple[SearchRun, ...] = ()
-    retracted: frozenset[str] = frozenset()
-    states: tuple[State, ...] = ()  # of the studies asked about: concerns, errata, updates
-
-
 def held_of(workspace: Workspace, claim_id: str, pmids: Sequence[str] = ()) -> Held:
+    """What the store holds for a claim, with the states of ``pmids`` that need telling."""
     if not workspace.store.is_file():
         return Held()
     with Store(workspace.store) as store:
-        held = store.get(pmids)
-        return Held(
-            records=(*store.records(claim_id), *others_of(store, claim_id)),
-            runs=tuple(
-                reversed(store.runs(claim_id, kinds=("full", "export", "citation", "second")))
-            ),
-            retracted=frozenset(p for p, record in held.items() if record.retracted),
-            states=tuple(s for s in store.states(pmids) if s.state in STATES),
-        )
+        held = held_in(store, claim_id, pmids)
+    return replace(held, states=tuple(s for s in held.states if s.state in STATES))
 
 
 def assess(workspace: Workspace, claim_ids: Sequence[str], **choices: str) -> list[EvidenceRow]:
@@ -110,12 +98,13 @@ def assess_claim(
     workspace: Workspace, claim_id: str, notices: Sequence[str] = (), **choices: str
 ) -> EvidenceRow:
     claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
+    held = held_of(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
+    extraction = held.under_present_names(extraction)
     if choices:
         analyses = tuple(a.model_copy(update=choices) for a in claim.plan.analyses)
         plan = claim.plan.model_copy(update={"analyses": analyses})
         claim = claim.model_copy(update={"plan": plan})
-    held = held_of(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
-    order = rank_claim(workspace, claim, extraction, held.records) if held.records else None
+    order = rank_claim(workspace, claim, extraction, held) if held.records else None
     label = {s.pmid: s.label for s in extraction.studies if s.pmid}
     later = [f"{label[s.pmid]} (PMID {s.pmid}) {STATES[s.state]}. {s.notice}" for s in held.states]
     return assemble(
@@ -127,6 +116,8 @@ def assess_claim(
         ranking_method=order.method if order else "",
         retracted_pmids=held.retracted,
         notices=(*later, *notices),
+        origins=held.origins,
+        flow=held.flow,
     )
 
 

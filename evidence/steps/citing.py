@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from evidence import files
 from evidence.chasing import CHASE_COLUMNS, chase_rows
 from evidence.chasing import chase as follow
+from evidence.errors import SourceError
 from evidence.extracted import read_extraction
 from evidence.identify import (
     IDENTIFY_COLUMNS,
@@ -18,13 +19,17 @@ from evidence.identify import (
 )
 from evidence.identify import chosen as accepted
 from evidence.identify import identify as look_up
+from evidence.model import Record
 from evidence.pubmed.links import NAMES
+from evidence.second_sources import client_of
+from evidence.sources.crossref import details
 from evidence.steps.outcome import Outcome, Say
-from evidence.steps.retrieving import included_pmids, pubmed
+from evidence.steps.retrieving import alone, included_pmids, pubmed
 from evidence.store import Store
 from evidence.workspace import Workspace
 
 
+@alone
 def chase(
     workspace: Workspace,
     claim_id: str,
@@ -76,6 +81,7 @@ def identify(
     yes: Sequence[str],
     environ: Mapping[str, str],
     say: Say,
+    crossref: bool = False,
 ) -> Outcome:
     """Propose PMIDs for studies without one; with ``yes`` write those that were proposed before.
 
@@ -84,6 +90,9 @@ def identify(
     yes : sequence of str
         ``STUDY`` or ``STUDY=PMID``, each accepted from the file of proposals; nothing is asked
         of PubMed then.
+    crossref : bool
+        Ask Crossref for the citation of each DOI that PubMed does not have, for the matcher.
+        Crossref out of order is told, and the matcher asked with what the table says.
     """
     workspace.chosen([claim_id])
     path = workspace.var / "identified" / f"{claim_id}.csv"
@@ -100,8 +109,19 @@ def identify(
         outcome.facts = {"claim": claim_id, "written": taken}
         return outcome
     extraction = read_extraction(workspace.root, claim_id)
+
+    def look(dois: Sequence[str]) -> dict[str, Record]:
+        web = client_of("crossref", environ, progress=say)
+        try:
+            return {d: r for b in details(dois, web) for d, r in b.records.items()}
+        except SourceError as fault:
+            outcome.said.append(f"Crossref gave no citations: {fault.problem}")
+            return {}
+        finally:
+            web.close()
+
     with pubmed(workspace, environ, say) as eutils:
-        found = look_up(claim_id, extraction.studies, eutils)
+        found = look_up(claim_id, extraction.studies, eutils, look=look if crossref else None)
     rows = identify_rows(found)
     files.write_csv(path, IDENTIFY_COLUMNS, rows)
     for row in rows:

@@ -23,6 +23,8 @@ from evidence.workspace import Workspace
 def new(root: Path, claim_id: str, *, on: dt.date) -> list[Path]:
     """Scaffold a claim: a commented file to fill in and tables with only their header.
 
+    The first claim of a review also gets a ``.gitattributes`` for the decisions of screening.
+
     Raises
     ------
     ToolkitError
@@ -42,7 +44,21 @@ def new(root: Path, claim_id: str, *, on: dt.date) -> list[Path]:
     files.write_text(claim_file, text)
     for path, header in tables.items():
         files.write_csv(path, header, [])
-    return [claim_file, *tables]
+    attributes = merge_by_union(root)
+    return [claim_file, *tables, *attributes]
+
+
+_UNION = "extracted/*/screening.csv merge=union\n"
+
+
+def merge_by_union(root: Path) -> list[Path]:
+    """Let git keep both sides where two people added decisions; the file, if it was written."""
+    path = root / ".gitattributes"
+    text = files.read_text(path) if path.is_file() else ""
+    if _UNION.split()[0] in text:
+        return []
+    files.write_text(path, f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{_UNION}")
+    return [path]
 
 
 @dataclass(frozen=True, slots=True)

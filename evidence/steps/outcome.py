@@ -20,6 +20,8 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  # exit 1
     actions: list[str] = field(default_factory=list)  # exit 3
+    # What to do once people can read it: a run that is killed before that tells it again.
+    when_told: Callable[[], None] = lambda: None
 
     @property
     def exit_code(self) -> int:

@@ -16,10 +16,11 @@ from evidence.publish import publish
 from evidence.steps.assessing import assess_claim
 from evidence.steps.claims import refuse_errors
 from evidence.steps.outcome import Outcome, Say
-from evidence.steps.retrieving import retrieve, told
+from evidence.steps.retrieving import Offline, alone, retrieve, told
 from evidence.workspace import Workspace
 
 
+@alone
 def update(
     workspace: Workspace,
     claim_ids: Sequence[str],
@@ -28,8 +29,9 @@ def update(
     on: dt.date,
     say: Say,
     offline: bool = False,
+    mirror: Offline | None = None,
 ) -> Outcome:
-    """Search, rank, check, pool, draw and publish.
+    """Search PubMed or a mirror of it, rank, check, pool, draw and publish.
 
     One claim's fault does not stop the others: it is reported at the end, and the claim keeps its
     last good page. Only the named claims are searched; the site always shows all.
@@ -47,9 +49,15 @@ def update(
             faults[claim_id] = fault
     to_search = [(c, e) for c, e in sound if c.id in chosen and not offline]
     if to_search:
-        say(f"searching PubMed for {_claims(len(to_search))}")
+        say(f"searching {'the mirror' if mirror else 'PubMed'} for {_claims(len(to_search))}")
         claims, extractions = zip(*to_search, strict=True)
-        outcome = told(retrieve(workspace, claims, extractions, environ=environ, on=on, say=say))
+        outcome = told(
+            retrieve(
+                workspace, claims, extractions, environ=environ, on=on, say=say, offline=mirror
+            ),
+            workspace,
+            on=on,
+        )
     else:
         outcome = Outcome()
         if offline:
