@@ -1,89 +1,157 @@
 """Records as weighted term vectors: one block of columns for each view of a record.
 
-Term weights are BM25 term frequency (Robertson et al. 1995, TREC-3) times inverse document
-frequency, each block scaled to unit length, then by the square root of its weight, so that the
-inner product of two records is the weighted sum of their similarities in each view.
+Term weights are BM25 term frequency (Robertson et al. 1995, TREC-3), or in a plain view the term
+frequency as it is, times inverse document frequency. Each block is scaled to unit length, then by
+the square root of its weight, so that the inner product of two records is the weighted sum of their
+similarities in each view.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.preprocessing import normalize
 
 from evidence.model import Record
-from evidence.triage.stem import stem
+from evidence.triage.protocols import Protocol, asked
+from evidence.triage.terms import Counts, Keys, bare, count, grams, grams_as_written, term_key
+from evidence.triage.views import VIEWS, View
+
+__all__ = ["Block", "Features", "Vocabulary", "bare", "features", "grams", "grams_as_written"]
 
 K1, B = 1.2, 0.75  # the usual BM25 constants: saturation, correction for length
-_WORD = re.compile(r"[^\W_]{2,}")
+
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One way to look at a record; ``weight`` is its share in the similarity of two records."""
+@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
+class Vocabulary:
+    """The terms of one view over a whole collection, with what gives them weight."""
 
-    name: str
-    weight: float
-    measured: bool  # whether the weight was tried on labelled reviews
-    texts: Callable[[Record], Sequence[str]]  # word pairs never cross from one text to the next
+    view: View
+    keys: Keys  # ascending
+    in_records: NDArray[np.int32]  # as long: records that have the term
+    n: int  # records of the collection
+    mean_length: float  # of records that have a term
+    rest: bool = False  # whether a term that is not among the keys is in one record
+
+    def places(self, keys: Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Where each key stands among those known, and whether it is among them."""
+        if not len(self.keys):
+            return np.zeros(len(keys), dtype=np.intp), np.zeros(len(keys), dtype=bool)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return at, self.keys[at] == keys
+
+    def values(
+        self, counts: Counts
+    ) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], Floats]:
+        """Weight of each term in each record, scaled to the view's weight.
+
+        Terms that no record of the collection has count nothing, not even in a record's length.
+
+        Returns
+        -------
+        data : array, one for each of ``counts.keys``
+        rows, at, known : arrays, as long
+            The record, the place among the keys, and whether the term is among them.
+        own : array, (n,)
+            Inner product of each record with itself.
+        """
+        n = len(counts.lengths)
+        rows = np.repeat(np.arange(n), np.diff(counts.starts))
+        at, known = self.places(counts.keys)
+        alone = 1 if self.rest else 0
+        often = np.where(known, self.in_records[at] if len(self.keys) else alone, alone)
+        idf = np.log((1 + self.n) / (1 + often)) + 1  # smoothed as in scikit-learn: positive
+        times = np.where(often > 0, counts.times, 0.0)
+        data = times * idf
+        if not self.view.plain:
+            lengths = np.bincount(rows, times, minlength=n)
+            long = lengths[rows] / self.mean_length
+            data *= (K1 + 1) / (counts.times + K1 * (1 - B + B * long))
+        squares = np.bincount(rows, data * data, minlength=n)
+        data *= np.sqrt(self.view.weight / np.where(squares > 0, squares, 1.0))[rows]
+        return data, rows, at, known, np.where(squares > 0, self.view.weight, 0.0)
 
 
-VIEWS = (
-    View("title and abstract", 1.0, True, lambda r: (r.title, r.abstract)),
-    View("title", 0.1, True, lambda r: (r.title,)),
-    # The title's weight: the labelled reviews at hand carry no MeSH, so nothing better is known.
-    View("MeSH", 0.1, False, lambda r: r.mesh),
-)
+@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
+class Block:
+    """The columns of one view.
+
+    A term of one record alone is in no other, so it moves no score and gets no column, unless the
+    protocol has it too. Frequent terms come first: they are read most, and lie together.
+    """
+
+    vocabulary: Vocabulary
+    columns: NDArray[np.int32]  # of each key; -1 where it has none
+    width: int  # columns
+
+    def weighted(self, counts: Counts) -> tuple[Any, Floats]:
+        """Rows over this block's columns, and each row's inner product with itself."""
+        data, rows, at, known, own = self.vocabulary.values(counts)
+        n = len(counts.lengths)
+        columns = np.where(known, self.columns[at] if len(self.columns) else -1, -1)
+        kept = columns >= 0
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
+        matrix = sparse.csr_array(
+            (data[kept], columns[kept].astype(np.int32), starts.astype(np.int32)),
+            shape=(n, self.width),
+        )
+        return matrix, own
+
+
+def block(vocabulary: Vocabulary, asked: Keys) -> Block:
+    """Columns for the terms of a view; ``asked`` are those of the protocol."""
+    often = vocabulary.in_records
+    kept = np.flatnonzero((often > 1) | np.isin(vocabulary.keys, asked))
+    columns = np.full(len(often), -1, dtype=np.int32)
+    columns[kept[np.argsort(-often[kept], kind="stable")]] = np.arange(len(kept))
+    return Block(vocabulary, columns, len(kept))
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
 class Features:
     """The vectors of n records and of the protocol over the same m terms."""
 
-    matrix: Any  # sparse (n, m), float
+    matrix: Any  # sparse (n, m), float; terms of one record alone are left out
+    own: Floats  # (n,) inner product of each record with itself, all its terms counted
     protocol: Any  # sparse (1, m), float; all zero where no word of the protocol is known
-    terms: tuple[str, ...]  # (m,) stemmed word or word pair; a term has a column in each view
-    views: tuple[View, ...]  # those that at least one record fills
+    blocks: tuple[Block, ...]  # views that at least one record fills
+    starts: tuple[int, ...]  # first column of each block
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        return tuple(b.vocabulary.view for b in self.blocks)
 
-def grams(texts: Iterable[str]) -> list[str]:
-    """Stemmed words and pairs of neighbouring stemmed words, in order.
+    @property
+    def protocol_own(self) -> float:
+        """Inner product of the protocol with itself."""
+        return float(self.protocol.power(2).sum())
 
-    Accents are dropped and case is folded. Other scripts are kept as they are written, unstemmed.
-    """
-    return [gram for gram, _ in grams_as_written(texts)]
+    def columns(self, term: str) -> tuple[int | None, ...]:
+        """Column of a stemmed word or pair in each view; None where it has none."""
+        return tuple(
+            int(found[0]) if (found := self.columns_of(i, [term]))[0] >= 0 else None
+            for i in range(len(self.blocks))
+        )
 
-
-def grams_as_written(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """As `grams`, each with the words before stemming."""
-    found: list[tuple[str, str]] = []
-    for text in texts:
-        words = [(stem(word), word) for word in _WORD.findall(_bare(text))]
-        found += words
-        found += [
-            (f"{one[0]} {two[0]}", f"{one[1]} {two[1]}") for one, two in itertools.pairwise(words)
-        ]
-    return found
-
-
-def _bare(text: str) -> str:
-    """The text in one case and without accents."""
-    text = text.casefold()
-    if text.isascii():
-        return text
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    def columns_of(self, place: int, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Columns of terms in the view at this place; -1 where a term has none."""
+        one = self.blocks[place]
+        whole = one.vocabulary.view.whole
+        keys = np.array([term_key(t, whole=whole) for t in terms], dtype=np.uint64)
+        at, known = one.vocabulary.places(keys)
+        columns = np.where(known, one.columns[at].astype(np.int64), -1)
+        return np.where(columns >= 0, columns + self.starts[place], -1)
 
 
 def features(
-    records: Sequence[Record], protocol: str, *, views: Sequence[View] = VIEWS
+    records: Sequence[Record], protocol: Protocol, *, views: Sequence[View] = VIEWS
 ) -> Features:
     """Vectors of the records and the protocol.
 
@@ -92,51 +160,34 @@ def features(
     Parameters
     ----------
     records : sequence of Record, length n
-    protocol : str
-        The words of the claim's protocol; may be empty.
+    protocol : str, or mapping of str to sequence of str
+        The words of the claim's protocol, or texts by the name of a view; may be empty.
     """
-    blocks, protocols, terms, filled = [], [], [], []
+    n = len(records)
+    blocks, matrices, protocols = [], [], []
+    own = np.zeros(n)
     for view in views:
-        texts = [view.texts(record) for record in records]
-        if not any(map(grams, texts)):
+        counts = count(map(view.texts, records), whole=view.whole)
+        if not len(counts.keys):
             continue
-        counter = CountVectorizer(analyzer=grams, dtype=np.float64)
-        counts = counter.fit_transform(texts)
-        asked = counter.transform([[protocol]])
-        idf = _rarity(counts)
-        length = _lengths(counts)
-        mean_length = length[length > 0].mean()
-        scale = np.sqrt(view.weight)
-        blocks.append(scale * _weighted(counts, idf, mean_length))
-        protocols.append(scale * _weighted(asked, idf, mean_length))
-        terms += counter.get_feature_names_out().tolist()
-        filled.append(view)
+        keys, in_records = np.unique(counts.keys, return_counts=True)
+        wanted = count([asked(protocol, view)], whole=view.whole)
+        lengths = counts.lengths
+        mean = float(lengths[lengths > 0].mean())
+        known = Vocabulary(view, keys, in_records.astype(np.int32), n, mean)
+        one = block(known, wanted.keys)
+        matrix, mine = one.weighted(counts)
+        own += mine
+        blocks.append(one)
+        matrices.append(matrix)
+        protocols.append(one.weighted(wanted)[0])
     if not blocks:
-        empty = sparse.csr_array((len(records), 0))
-        return Features(empty, sparse.csr_array((1, 0)), (), ())
+        return Features(sparse.csr_array((n, 0)), own, sparse.csr_array((1, 0)), (), ())
+    widths = [one.width for one in blocks]
     return Features(
-        sparse.csr_array(sparse.hstack(blocks)),
+        sparse.csr_array(sparse.hstack(matrices)),
+        own,
         sparse.csr_array(sparse.hstack(protocols)),
-        tuple(terms),
-        tuple(filled),
+        tuple(blocks),
+        (0, *itertools.accumulate(widths[:-1])),
     )
-
-
-def _lengths(counts: Any) -> Any:
-    return np.asarray(counts.sum(axis=1)).ravel()
-
-
-def _rarity(counts: Any) -> Any:
-    """Inverse document frequency, always positive: ln(1 + (n - df + 1/2) / (df + 1/2))."""
-    n = counts.shape[0]
-    in_records = np.bincount(counts.indices, minlength=counts.shape[1])
-    return np.log1p((n - in_records + 0.5) / (in_records + 0.5))
-
-
-def _weighted(counts: Any, idf: Any, mean_length: float) -> Any:
-    """BM25 term frequency times idf, rows of unit length (rows without a term stay zero)."""
-    rows = sparse.csr_array(counts, copy=True)
-    tf = rows.data
-    long = np.repeat(_lengths(counts), np.diff(rows.indptr)) / mean_length
-    rows.data = (tf * (K1 + 1) / (tf + K1 * (1 - B + B * long))) * idf[rows.indices]
-    return normalize(rows)

@@ -1,17 +1,12 @@
 """From decisions to a score: the three stages of a screening, and the constants of each.
 
 Every stage writes its score as a weighted sum of the known vectors, so that it can be computed from
-terms (`evidence.triage.ranking`) and from similarities alone (`evidence.triage.simulation`).
+terms and from similarities alone (`evidence.triage.screen`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.svm import LinearSVC
+from typing import Literal
 
 Stage = Literal["protocol", "included", "both"]
 
@@ -51,27 +46,3 @@ def sample_weights(included: int, excluded: int) -> tuple[float, float, float]:
     one = positive / (CLASS_RATIO * excluded)
     scale = (positive + excluded) / (positive + one * excluded)
     return scale, one * scale, PROTOCOL_WEIGHT * scale
-
-
-def fit(
-    matrix: Any, relevant: NDArray[np.bool_], protocol: Any, *, seed: int
-) -> tuple[NDArray[np.float64], float]:
-    """Coefficients (m,) and constant of the squared-hinge linear SVM.
-
-    Parameters
-    ----------
-    matrix : sparse array, shape (n, m)
-        The decided records, at least one of each kind.
-    relevant : array of bool, shape (n,)
-    protocol : sparse array, shape (1, m)
-        A standing included record of weight `PROTOCOL_WEIGHT`.
-    """
-    included, excluded = int(relevant.sum()), int((~relevant).sum())
-    weight_in, weight_out, weight_protocol = sample_weights(included, excluded)
-    machine = LinearSVC(C=C, dual=False, tol=1e-8, max_iter=10_000, random_state=seed)
-    machine.fit(
-        sparse.csr_matrix(sparse.vstack([matrix, protocol])),
-        np.append(relevant, True),
-        sample_weight=np.append(np.where(relevant, weight_in, weight_out), weight_protocol),
-    )
-    return machine.coef_.ravel(), float(machine.intercept_[0])

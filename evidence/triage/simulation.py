@@ -1,56 +1,157 @@
 """A finished screening played again: how much reading an order would have saved.
 
-The loop needs similarities only, computed once. At each step the same squared-hinge machine as
-`evidence.triage.model.fit` is solved exactly in its dual: with the support set S (records inside
-the margin), (K_SS + 1 + diag(1 / (2 C w))) beta = y_S, repeated until S is stable. The last step's
-S is nearly always the next one's, so that a step is one Cholesky solve.
+Every step reads the record with the highest score and decides on it at once, as in ASReview's
+simulations, so that figures can be set side by side.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
-from evidence.errors import InputError, NotConverged
+from evidence.errors import InputError, UnknownName
 from evidence.model import Record
-from evidence.triage import model
-from evidence.triage.features import features
+from evidence.triage.features import Features, features
+from evidence.triage.figures import figures
+from evidence.triage.screen import Screen
+from evidence.triage.spaces import Gram, Pairs, Space, Terms
+from evidence.triage.stopping import compared
+from evidence.triage.stopping.conservative import hypergeometric_p
+from evidence.triage.stopping.expected import FEWEST, expected, rediscovery_p
+from evidence.triage.stopping.state import CONFIDENCE, TARGET, State
+from evidence.triage.views import VIEWS, View, chosen
 
-LARGEST = 15_000  # records; the similarities of all pairs then take 1.8 GB
+PAIRS_UP_TO = 4_000  # records; the similarities of all pairs then take 130 MB
+CHECK_EVERY = 10  # decisions between two looks of the stopping rules
 
-Draw = Callable[[NDArray[np.bool_], tuple[int, int], int], NDArray[np.intp]]
+Bools = NDArray[np.bool_]
+Draw = Callable[[Bools, tuple[int, int], int], NDArray[np.intp]]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What an order is made from."""
+
+    name: str
+    views: tuple[View, ...] = VIEWS
+    protocol: bool = True  # whether the question takes part
+    random: bool = False  # read by lot: what any order has to beat
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model("default"),
+        Model("no question", protocol=False),
+        Model("no title view", views=VIEWS[:1]),
+        Model("by lot", random=True),
+    )
+}
+
+
+def models_named(names: Sequence[str], *, views: Sequence[str] = ()) -> tuple[Model, ...]:
+    """Models by name, each once, with further views.
+
+    Raises
+    ------
+    UnknownName
+        If there is no model, or no view, of a name.
+    """
+    for name in names:
+        if name not in MODELS:
+            raise UnknownName("model", name, MODELS)
+    more = chosen(views)[len(VIEWS) :]
+    models = (MODELS[name] for name in dict.fromkeys(names))
+    return tuple(
+        m
+        if m.random or not more
+        else replace(m, name=" + ".join((m.name, *views)), views=(*m.views, *more))
+        for m in models
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a stopping rule would have ended a run; priors count in all of it."""
+
+    at: int  # records screened, samples included; all of them where it never stopped
+    recall: float  # share of all relevant records found by then
+    saved: float  # 1 - at / n
+
+    def json(self) -> dict[str, float]:
+        return {"at": self.at, "recall": self.recall, "saved": self.saved}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One screening from one start; priors are in none of the figures."""
+    """One screening from one start; priors are in none of the ranking figures."""
 
     seed: int
     priors: tuple[str, ...]  # PMIDs known at the start
-    order: tuple[str, ...]  # PMIDs as they were read
+    order: tuple[str, ...]  # PMIDs as they were read, without the priors
     wss95: float  # 1 - n95 / n - 0.05; n95 records until 95 % of the relevant ones were found
     recall10: float  # share of the relevant ones within the first tenth (rounded up) of n
     loss: float  # area between the recall curve and the best possible; 0 best, 1 worst
     ndcg: float
-    steps: int  # models fitted
-    cpu_s: float  # the loop alone
+    steps: int  # models fitted until the last relevant record was found
+    cpu_s: float  # vectors and steps, as if this run were alone; stopping rules are not in it
+    model: str = "default"
+    stopping: Mapping[str, Stop] = field(default_factory=dict)
+    stopping_cpu_s: float = 0.0
+
+    def summary(self) -> str:
+        return (
+            f"WSS@95 {self.wss95:.3f}, recall@10 % {self.recall10:.3f}, loss {self.loss:.4f}, "
+            f"{self.cpu_s:.2f} s of CPU"
+        )
+
+    def json(self) -> dict[str, Any]:
+        """The run in JSON's own types; undefined figures are null."""
+        names = ("model", "seed", "wss95", "recall10", "loss", "ndcg", "steps", "cpu_s")
+        return {
+            **{name: _or_none(getattr(self, name)) for name in names},
+            "stopping_cpu_s": self.stopping_cpu_s,
+            "priors": list(self.priors),
+            "order": list(self.order),
+            "stopping": {rule: stop.json() for rule, stop in self.stopping.items()},
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Run:
+        """A run from what `json` gave.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError
+            If it is none.
+        """
+        fields = dict(body)
+        fields["priors"], fields["order"] = tuple(body["priors"]), tuple(body["order"])
+        fields |= {name: float("nan") for name, value in body.items() if value is None}
+        fields["stopping"] = {rule: Stop(**stop) for rule, stop in body["stopping"].items()}
+        return cls(**fields)
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The runs of one labelled set, one a seed."""
+    """The runs of one labelled set, one for each model and seed."""
 
     runs: tuple[Run, ...]
-    features_cpu_s: float  # vectors and similarities, once for all runs
 
-    def mean(self, figure: str) -> float:
-        """Mean over the runs of a figure of `Run`, such as ``"wss95"``."""
-        return float(np.mean([getattr(run, figure) for run in self.runs]))
+    def mean(self, figure: str, *, model: str | None = None) -> float:
+        """Mean over the runs (of a model) of a figure of `Run`, such as ``"wss95"``."""
+        runs = [run for run in self.runs if model in (None, run.model)]
+        return float(np.mean([getattr(run, figure) for run in runs]))
 
     def summary(self) -> str:
         return (
@@ -59,16 +160,21 @@ class Simulation:
         )
 
     def rows(self) -> list[dict[str, object]]:
-        names = ("seed", "wss95", "recall10", "loss", "ndcg", "steps", "cpu_s")
+        names = ("model", "seed", "wss95", "recall10", "loss", "ndcg", "steps", "cpu_s")
         return [{name: getattr(run, name) for name in names} for run in self.runs]
 
 
-def draw_priors(labels: NDArray[np.bool_], priors: tuple[int, int], seed: int) -> NDArray[np.intp]:
-    """Indices of so many relevant and so many other records, drawn by seed."""
-    rng = np.random.default_rng(seed)
+def draw_priors(labels: Bools, priors: tuple[int, int], seed: int) -> NDArray[np.intp]:
+    """Indices of so many relevant and so many other records, drawn by seed.
+
+    Each kind comes from a fresh generator (numpy's older one) of the same seed, as ASReview's do,
+    so that a run starts from the records that its run with this seed starts from. Checked against
+    recorded runs of ASReview 3.0.8: an ELAS u4 of our own, started from these, gives their figures
+    to the third decimal on the smaller reviews.
+    """
     return np.concatenate(
         [
-            rng.choice(np.flatnonzero(kind), number, replace=False)
+            np.random.RandomState(seed).choice(np.flatnonzero(kind), number, replace=False)
             for kind, number in zip((labels, ~labels), priors, strict=True)
         ]
     ).astype(np.intp)
@@ -81,13 +187,15 @@ def simulate(
     *,
     seeds: Sequence[int] = (1, 2, 3),
     priors: tuple[int, int] = (1, 1),
+    models: Sequence[Model] = (MODELS["default"],),
+    rules: Sequence[str] = (),
+    check_every: int = CHECK_EVERY,
     draw: Draw = draw_priors,
 ) -> Simulation:
     """Read the records in the order of the engine, one at a time, each decision known at once.
 
-    Every step reads the record with the highest score, so the order is what a reader would have met
-    who always followed it. It ends when the last relevant record is found; what remains is appended
-    in the order of the last score, which no figure depends on.
+    The figures of a run end where the last relevant record is found; what remains is appended in
+    the order of the last score, on which no figure depends.
 
     Parameters
     ----------
@@ -97,44 +205,239 @@ def simulate(
         The review's question; may be empty.
     priors : (int, int)
         Relevant and other records known at the start; (0, 0) starts from the protocol alone.
+    models : sequence of Model
+    rules : sequence of str
+        Stopping rules to ask along each run, of `RULES`.
+    check_every : int
+        Decisions, priors included, between two looks of the rules.
     draw : callable
         (labels, priors, seed) to the indices of the priors.
 
     Raises
     ------
     InputError
-        If lengths differ, no relevant record is left to find, there are fewer records of a kind
-        than priors, or n exceeds `LARGEST`.
+        If lengths differ, no relevant record is left to find, or there are fewer records of a kind
+        than priors.
+    UnknownName
+        If there is no rule of a name.
     """
-    relevant = np.asarray(labels, dtype=bool)
-    _check(len(records), relevant, priors)
-    start = time.process_time()
-    space = features(records, protocol)
-    known = space.matrix @ space.protocol.T
-    similarity = np.empty((len(records) + 1, len(records) + 1))
-    similarity[0, 0] = (space.protocol @ space.protocol.T).sum()
-    similarity[0, 1:] = similarity[1:, 0] = known.toarray().ravel()
-    similarity[1:, 1:] = (space.matrix @ space.matrix.T).toarray()
-    features_cpu_s = time.process_time() - start
-    runs = []
-    for seed in seeds:
+    player = Player(records, labels, protocol, priors=priors, draw=draw)
+    return Simulation(
+        tuple(
+            player.run(model, seed, rules=rules, check_every=check_every)
+            for model in models
+            for seed in seeds
+        )
+    )
+
+
+class Player:
+    """A labelled set, its vectors computed when a model first needs them."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        labels: Sequence[bool],
+        protocol: str,
+        *,
+        priors: tuple[int, int] = (1, 1),
+        draw: Draw = draw_priors,
+    ) -> None:
+        given = np.asarray(labels, dtype=bool)
+        _check(len(records), given, priors)
+        # The engine's own sequence, so that equal scores fall to the same lots.
+        place = sorted(range(len(records)), key=lambda i: (len(records[i].pmid), records[i].pmid))
+        self.records = [records[i] for i in place]
+        self.relevant = given[place]
+        self.protocol = protocol
+        self._priors, self._draw = priors, draw
+        self._given = given
+        self._moved = np.argsort(place)
+        self._vectors: dict[tuple[tuple[View, ...], bool], tuple[Features, float]] = {}
+
+    def first(self, seed: int) -> NDArray[np.intp]:
+        """Places of the priors."""
+        first: NDArray[np.intp] = self._moved[self._draw(self._given, self._priors, seed)]
+        return first
+
+    def run(
+        self, model: Model, seed: int, *, rules: Sequence[str] = (), check_every: int = CHECK_EVERY
+    ) -> Run:
+        """One run of one model."""
+        for rule in rules:
+            if rule not in RULES:
+                raise UnknownName("stopping rule", rule, RULES)
+        first = self.first(seed)
+        if model.random:
+            return self._by_lot(model, seed, first, rules, check_every)
+        vectors, features_cpu_s = self._space(model)
         start = time.process_time()
-        first = draw(relevant, priors, seed)
-        screening = _Screening(similarity.copy(), np.random.default_rng(seed))
-        order, steps = _read(screening, relevant, first)
+        short = len(self.records) <= PAIRS_UP_TO
+        space: Space = Gram(Pairs(vectors)) if short else Terms(vectors)
+        screen = Screen(space, seed)
+        wanted = not NEEDS_SCORES.isdisjoint(rules)
+        watch = _Watch(len(self.records), self.relevant, check_every, wanted)
+        for i in first:
+            screen.decide(int(i), bool(self.relevant[i]))
+        order = [int(i) for i in first]
+        left = int(self.relevant.sum() - self.relevant[first].sum())
+        while left:
+            watch.look(screen, order)
+            chosen = screen.best()
+            screen.decide(chosen, bool(self.relevant[chosen]))
+            order.append(chosen)
+            left -= int(self.relevant[chosen])
+        cpu_s = features_cpu_s + time.process_time() - start - watch.cpu_s
+        steps = len(order) - len(first)
+        start = time.process_time() - watch.cpu_s
+        while len(order) < len(self.records) and not watch.done:
+            watch.look(screen, order)
+            if not watch.done:
+                chosen = screen.best()
+                screen.decide(chosen, bool(self.relevant[chosen]))
+                order.append(chosen)
+        order += [int(i) for i in screen.order()]
+        stops = self._stops(order, rules, check_every, seed, watch)
+        return self._result(
+            model, seed, first, order, steps, cpu_s, stops, time.process_time() - start
+        )
+
+    def _space(self, model: Model) -> tuple[Features, float]:
+        """Vectors, and the CPU time they took when they were made."""
+        key = (model.views, model.protocol)
+        if key not in self._vectors:
+            start = time.process_time()
+            vectors = features(
+                self.records, self.protocol if model.protocol else "", views=model.views
+            )
+            self._vectors[key] = (vectors, time.process_time() - start)
+        return self._vectors[key]
+
+    def _by_lot(
+        self,
+        model: Model,
+        seed: int,
+        first: NDArray[np.intp],
+        rules: Sequence[str],
+        check_every: int,
+    ) -> Run:
+        start = time.process_time()
+        known = set(first.tolist())
+        lots = np.random.default_rng(seed).permutation(len(self.records))
+        order = [*first.tolist(), *(int(i) for i in lots if int(i) not in known)]
+        last = int(np.flatnonzero(self.relevant[order])[-1]) + 1
         cpu_s = time.process_time() - start
-        runs.append(_run(records, relevant, first, order, seed, steps, cpu_s))
-    return Simulation(tuple(runs), features_cpu_s)
+        asked = [rule for rule in rules if rule not in NEEDS_SCORES]
+        stops = self._stops(order, asked, check_every, seed, None)
+        return self._result(model, seed, first, order, last - len(first), cpu_s, stops, 0.0)
+
+    def _stops(
+        self,
+        order: list[int],
+        rules: Sequence[str],
+        check_every: int,
+        seed: int,
+        watch: _Watch | None,
+    ) -> dict[str, Stop]:
+        found = self.relevant[order]
+        stops = {}
+        for rule in rules:
+            if rule == "expected":
+                assert watch is not None
+                read = np.arange(watch.stopped or len(order))
+            elif rule == "certified":
+                begin = watch.stopped if watch and watch.stopped else len(order)
+                read = compared.certified(found, begin, check_every, seed)
+            else:
+                read = RULES[rule](found, check_every, seed)
+            stops[rule] = Stop(
+                at=len(read),
+                recall=float(found[read].sum() / found.sum()),
+                saved=1 - len(read) / len(order),
+            )
+        return stops
+
+    def _result(
+        self,
+        model: Model,
+        seed: int,
+        first: NDArray[np.intp],
+        order: list[int],
+        steps: int,
+        cpu_s: float,
+        stops: dict[str, Stop],
+        stopping_cpu_s: float,
+    ) -> Run:
+        read = order[len(first) :]
+        wss95, recall10, loss, ndcg = figures(self.relevant[read])
+        return Run(
+            seed=seed,
+            priors=tuple(self.records[i].pmid for i in first),
+            order=tuple(self.records[i].pmid for i in read),
+            wss95=wss95,
+            recall10=recall10,
+            loss=loss,
+            ndcg=ndcg,
+            steps=steps,
+            cpu_s=cpu_s,
+            model=model.name,
+            stopping=stops,
+            stopping_cpu_s=stopping_cpu_s,
+        )
 
 
-def _check(count: int, relevant: NDArray[np.bool_], priors: tuple[int, int]) -> None:
+class _Watch:
+    """Asks the default rule along a run, and keeps the time that this takes apart."""
+
+    def __init__(self, n: int, relevant: Bools, every: int, wanted: bool) -> None:
+        self.n, self.relevant, self.every = n, relevant, every
+        self.done = not wanted
+        self.stopped: int | None = None
+        self.cpu_s = 0.0
+
+    def look(self, screen: Screen, order: list[int]) -> None:
+        """Ask, if it is time; the screen has decided on all of the order."""
+        if self.done or len(order) % self.every or len(order) < FEWEST:
+            return
+        start = time.process_time()
+        found = self.relevant[order]
+        place = {row: i for i, row in enumerate(screen.records)}
+        mine = [place[i] for i in order]
+        left = screen.scores()[~screen.decided]
+        # A record's own decision draws its score to its side, so that with it the odds of the urn
+        # are never lower: where that urn refuses already, no score need be left out.
+        if (
+            screen.stage == "both"
+            and rediscovery_p(State(self.n, found, screen.fitted()[mine], left), TARGET)
+            <= 1 - CONFIDENCE
+            and expected(State(self.n, found, screen.left_out()[mine], left)).stop
+        ):
+            self.stopped, self.done = len(order), True
+        self.cpu_s += time.process_time() - start
+
+
+def _conservative(found: Bools, every: int, seed: int) -> NDArray[np.intp]:
+    nothing = np.empty(0)
+    for t in range(every, len(found), every):
+        state = State(len(found), found[:t], nothing, nothing)
+        if state.included and hypergeometric_p(state, TARGET) < 1 - CONFIDENCE:
+            return np.arange(t)
+    return np.arange(len(found))
+
+
+# Rule to the places of an order that would have been read: (found, check every, seed).
+RULES: dict[str, Callable[[Bools, int, int], NDArray[np.intp]]] = {
+    "expected": compared.all_of_it,  # asked along the run, for it needs scores
+    "conservative": _conservative,
+    "certified": compared.all_of_it,  # begins where "expected" stops
+    **compared.RULES,
+}
+NEEDS_SCORES = frozenset({"expected", "certified"})
+
+
+def _check(count: int, relevant: Bools, priors: tuple[int, int]) -> None:
     if len(relevant) != count:
         raise InputError(f"{count} records and {len(relevant)} labels: each needs one")
-    if count > LARGEST:
-        raise InputError(
-            f"{count} records are more than a simulation can hold ({LARGEST})",
-            remedy="simulate on a random part of them",
-        )
     included, excluded = int(relevant.sum()), int((~relevant).sum())
     if priors[0] >= included:
         raise InputError(
@@ -142,165 +445,3 @@ def _check(count: int, relevant: NDArray[np.bool_], priors: tuple[int, int]) -> 
         )
     if priors[1] > excluded:
         raise InputError(f"{priors[1]} known exclusions of {excluded}: there are not so many")
-
-
-def _read(
-    screening: _Screening, relevant: NDArray[np.bool_], first: NDArray[np.intp]
-) -> tuple[list[int], int]:
-    """Indices in the order read, without the priors, and the number of models fitted."""
-    for i in first:
-        screening.decide(int(i), bool(relevant[i]))
-    left = int(relevant.sum()) - int(relevant[first].sum())
-    order: list[int] = []
-    while left:
-        chosen = screening.best()
-        screening.decide(chosen, bool(relevant[chosen]))
-        order.append(chosen)
-        left -= int(relevant[chosen])
-    steps = len(order)
-    return order + screening.rest(), steps
-
-
-class _Screening:
-    """Similarities with the decided records moved to the front, and the state of the machine.
-
-    Position 0 is the protocol; 1 to ``known`` are decided; the others are not. Moving keeps what a
-    step needs in one block of memory.
-    """
-
-    def __init__(self, similarity: NDArray[np.float64], rng: np.random.Generator) -> None:
-        n = len(similarity) - 1
-        self.similarity = similarity
-        self.index = np.arange(-1, n)  # record at each position; -1 is the protocol
-        self.position = np.arange(1, n + 1)
-        self.lots = rng.permutation(n)  # decides among equal scores
-        self.known = 1
-        self.relevant = np.ones(1, dtype=bool)
-        self.support = np.ones(1, dtype=bool)
-
-    def decide(self, record: int, relevant: bool) -> None:
-        self._swap(int(self.position[record]), self.known)
-        self.known += 1
-        self.relevant = np.append(self.relevant, relevant)
-        self.support = np.append(self.support, True)
-
-    def best(self) -> int:
-        """The unscreened record with the highest score."""
-        scores = self._scores()
-        ties = self.index[self.known + np.flatnonzero(scores == scores.max())]
-        return int(ties[np.argmin(self.lots[ties])])
-
-    def rest(self) -> list[int]:
-        """All unscreened records, highest score first."""
-        if self.known == len(self.index):
-            return []
-        left = self.index[self.known :]
-        return [int(i) for i in left[np.lexsort((self.lots[left], -self._scores()))]]
-
-    def _scores(self) -> NDArray[np.float64]:
-        """Scores of the unscreened records, by position."""
-        included, excluded = int(self.relevant[1:].sum()), int((~self.relevant).sum())
-        stage = model.stage(included, excluded)
-        known, unknown = self.similarity[: self.known], slice(self.known, None)
-        if stage == "protocol":
-            return np.asarray(known[0, unknown])
-        if stage == "included":
-            each, protocol, average = model.similarity_weights(included)
-            mean = self.similarity[unknown, unknown].mean(axis=0)
-            # Without exclusions, every decided record is an included one.
-            return np.asarray(
-                each * known[1:, unknown].sum(axis=0)
-                + protocol * known[0, unknown]
-                + average * mean
-            )
-        beta = self._solve(included, excluded)
-        return np.asarray(beta @ known[:, unknown] + beta.sum())
-
-    def _solve(self, included: int, excluded: int) -> NDArray[np.float64]:
-        """Weights (known,) of the decided records and the protocol; zero outside the support."""
-        weight_in, weight_out, weight_protocol = model.sample_weights(included, excluded)
-        weights = np.where(self.relevant, weight_in, weight_out)
-        weights[0] = weight_protocol
-        y = np.where(self.relevant, 1.0, -1.0)
-        kernel = self.similarity[: self.known, : self.known]
-        support = self.support
-        for _ in range(100):
-            inside = np.flatnonzero(support)
-            block = kernel if support.all() else kernel[np.ix_(inside, inside)]
-            system = block + 1
-            system[np.diag_indices(len(inside))] += 1 / (2 * model.C * weights[inside])
-            factor = linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
-            beta = np.zeros(self.known)
-            beta[inside] = linalg.cho_solve(factor, y[inside], check_finite=False)
-            margin = y * (kernel @ beta + beta.sum())
-            now = margin < 1
-            if (now == support).all():
-                self.support = support
-                return beta
-            support = now
-        raise NotConverged("the support vector machine did not settle in 100 rounds")
-
-    def _swap(self, a: int, b: int) -> None:
-        if a == b:
-            return
-        pair, swapped = [a, b], [b, a]
-        self.similarity[pair] = self.similarity[swapped]
-        self.similarity[:, pair] = self.similarity[:, swapped]
-        self.index[pair] = self.index[swapped]
-        self.position[self.index[pair]] = pair
-
-
-def _run(
-    records: Sequence[Record],
-    relevant: NDArray[np.bool_],
-    first: NDArray[np.intp],
-    order: Sequence[int],
-    seed: int,
-    steps: int,
-    cpu_s: float,
-) -> Run:
-    wss95, recall10, loss, ndcg = figures(relevant[np.asarray(order)])
-    return Run(
-        seed=seed,
-        priors=tuple(records[i].pmid for i in first),
-        order=tuple(records[i].pmid for i in order),
-        wss95=wss95,
-        recall10=recall10,
-        loss=loss,
-        ndcg=ndcg,
-        steps=steps,
-        cpu_s=cpu_s,
-    )
-
-
-def figures(found: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """WSS@95, recall in the first tenth, loss and NDCG of an order.
-
-    Parameters
-    ----------
-    found : array of bool, shape (n,)
-        Whether each record was relevant, in the order read; at least one is.
-
-    Returns
-    -------
-    wss95, recall10, loss, ndcg : float
-        ``loss`` is the trapezoidal area under the curve of inclusions found, scaled between the
-        best and the worst possible order (as ASReview defines it); NaN where all orders are equal.
-
-    References
-    ----------
-    Cohen et al. (2006), JAMIA 13(2):206-219 (work saved over sampling). Järvelin & Kekäläinen
-    (2002), ACM TOIS 20(4):422-446 (NDCG, here with gains 0 and 1).
-    """
-    n, total = len(found), int(found.sum())
-    curve = np.cumsum(found)
-    n95 = int(np.searchsorted(curve, np.ceil(0.95 * total - 1e-9))) + 1
-    area = curve.sum() - (curve[0] + curve[-1]) / 2
-    best, worst = n * total - 0.5 - total**2 / 2, total**2 / 2
-    discount = 1 / np.log2(np.arange(2, n + 2))
-    return (
-        1 - n95 / n - 0.05,
-        float(curve[int(np.ceil(n / 10)) - 1] / total),
-        float((best - area) / (best - worst)) if total < n else float("nan"),
-        float((found * discount).sum() / discount[:total].sum()),
-    )

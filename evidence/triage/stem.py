@@ -89,12 +89,18 @@ def stem(word: str) -> str:
     return word
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_KINDS = str.maketrans(
+    _LETTERS, "".join("v" if x in "aeiou" else "y" if x == "y" else "c" for x in _LETTERS)
+)
+
+
 def _kinds(text: str) -> str:
     """The word as a string of v (vowel) and c (consonant); y after a consonant is a vowel."""
-    kinds = ""
-    for letter in text:
-        vowel = letter in "aeiou" or (letter == "y" and kinds.endswith("c"))
-        kinds += "v" if vowel else "c"
+    kinds = text.translate(_KINDS)
+    while "y" in kinds:
+        before, _, after = kinds.partition("y")
+        kinds = f"{before}{'v' if before.endswith('c') else 'c'}{after}"
     return kinds
 
 
@@ -149,12 +155,15 @@ def _final_y(word: str) -> str:
     return word[:-1] + "i" if word.endswith("y") and _has_vowel(word[:-1]) else word
 
 
+_ENDS_2, _ENDS_3 = (tuple(suffix for suffix, _ in step) for step in (STEP_2, STEP_3))
+
+
 def _double_suffix(word: str) -> str:
-    return _replaced(word, STEP_2)
+    return _replaced(word, STEP_2) if word.endswith(_ENDS_2) else word
 
 
 def _suffix_3(word: str) -> str:
-    return _replaced(word, STEP_3)
+    return _replaced(word, STEP_3) if word.endswith(_ENDS_3) else word
 
 
 def _replaced(word: str, rules: tuple[tuple[str, str], ...]) -> str:
@@ -167,6 +176,8 @@ def _replaced(word: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def _suffix_4(word: str) -> str:
+    if not word.endswith(STEP_4):
+        return word
     for suffix in STEP_4:
         if word.endswith(suffix):
             rest = word.removesuffix(suffix)

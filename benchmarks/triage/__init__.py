@@ -1,0 +1,1 @@
+"""Triage on ten labelled reviews: orders, stopping rules, speed, beside ASReview."""
