@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from evidence.claims import Claim
+from evidence.claims import Claim, ScreeningPlan
 from evidence.dependence import people
 from evidence.directions import count_directions
 from evidence.model import (
@@ -13,11 +13,13 @@ from evidence.model import (
     EffectRow,
     EvidenceRow,
     Extraction,
+    FromSource,
     Record,
     Screening,
     SearchRun,
     Study,
 )
+from evidence.screening.state import FULL, ScreeningState, names_of
 from evidence.synthesis import analyse
 from evidence.verdict import judge
 
@@ -32,6 +34,8 @@ def assemble(
     ranking_method: str = "",
     retracted_pmids: Collection[str] = (),
     notices: Sequence[str] = (),
+    origins: Mapping[str, tuple[str, ...]] | None = None,
+    flow: Sequence[FromSource] = (),
 ) -> EvidenceRow:
     """Analyse, judge and count a claim.
 
@@ -47,6 +51,10 @@ def assemble(
         PMIDs of retracted papers, from the records and the check of included studies.
     notices : sequence of str
         What the reader must know about this state, such as a search that failed.
+    origins : mapping of str to tuple of str
+        The sources of each record, by its name.
+    flow : sequence of FromSource
+        How many records each source gave.
     """
     claim = with_recall(claim, {r.pmid for r in records}, runs)
     gone = {r.pmid for r in records if r.retracted} | set(retracted_pmids)
@@ -66,20 +74,27 @@ def assemble(
         ranking_method=ranking_method,
         retracted=retracted,
         notices=(*_retraction_notices(retracted), *notices),
+        origins=origins or {},
+        flow=tuple(flow),
+        screening_flow=_state(claim, extraction).flow([r.pmid for r in records] if runs else None),
     )
 
 
 def with_recall(claim: Claim, held: Collection[str], runs: Sequence[SearchRun]) -> Claim:
     """The claim with each known record marked as its last complete search found or missed it.
 
-    Without such a search the claim file's own statement stands.
+    Without such a search the claim file's own statement stands. So it does for what a mirror alone
+    did not find: it may hold no record of it. Only PubMed's own search can have missed one.
     """
     complete = [run for run in runs if run.kind == "full" and run.complete]
     if not complete:
         return claim
     day = max(run.ran_on for run in complete)
+    missed = {"status": "missed", "checked": day}
+    if not any(run.source == "pubmed" for run in complete):
+        missed = {}
     known = tuple(
-        k.model_copy(update={"status": "found" if k.pmid in held else "missed", "checked": day})
+        k.model_copy(update={"status": "found", "checked": day} if k.pmid in held else missed)
         for k in claim.search.known
     )
     return claim.model_copy(update={"search": claim.search.model_copy(update={"known": known})})
@@ -105,25 +120,19 @@ def _without_numbers(
     return tuple(row for row in extraction.effects if row.effect_id not in used)
 
 
-def decided(screening: Sequence[Screening]) -> dict[str, bool]:
-    """Record to relevant or not, for training: the latest row wins, full text over abstract.
+def decided(screening: Sequence[Screening], plan: ScreeningPlan | None = None) -> dict[str, bool]:
+    """Record to relevant or not, by the decisions that hold: full text over abstract.
 
-    A record whose latest decision is "unsure" is left out: it teaches nothing yet.
+    A record about which reviewers disagree or are unsure, whose decision was withdrawn, or that
+    waits for a second reviewer where ``plan`` requires two, is left out: it teaches nothing yet.
     """
-    latest: dict[str, Screening] = {}
-    for row in screening:
-        before = latest.get(row.record)
-        if (
-            before is None
-            or row.stage == before.stage
-            or (row.stage == "full-text" and before.stage == "title-abstract")
-        ):
-            latest[row.record] = row
-    return {
-        record: row.decision == "include"
-        for record, row in latest.items()
-        if row.decision != "unsure"
-    }
+    return ScreeningState(screening, plan=plan).labels()
+
+
+def _state(claim: Claim, extraction: Extraction) -> ScreeningState:
+    return ScreeningState(
+        extraction.screening, plan=claim.screening, names=names_of(extraction.studies)
+    )
 
 
 def _counts(
@@ -134,7 +143,8 @@ def _counts(
     records: Sequence[Record],
     runs: Sequence[SearchRun],
 ) -> Counts:
-    decisions = decided(extraction.screening)
+    state = _state(claim, extraction)
+    decisions = state.labels()
     used = _used(analyses)
     contributing = {row.study_id for row in extraction.effects if row.effect_id in used}
     primary = next(a for a in analyses if a.plan.id == claim.plan.primary)
@@ -143,8 +153,11 @@ def _counts(
     searched = bool(runs)
     return Counts(
         found=len(records) if searched else None,
-        screened=len({row.record for row in extraction.screening}),
-        included=sum(decisions.values()),
+        screened=state.screened(),
+        included=sum(
+            relevant and state.final(record) != (FULL, "not-retrieved")
+            for record, relevant in decisions.items()
+        ),
         to_screen=sum(r.pmid not in decisions for r in records) if searched else None,
         studies_known=len(known),
         studies_contributing=len(contributing),

@@ -52,6 +52,23 @@ class Eligibility(Part):
     exclude: tuple[Text, ...] = Field(min_length=1)
 
 
+class ScreeningPlan(Part):
+    """How records are screened: by how many people, and what their page offers them."""
+
+    reviewers: Literal[1, 2] = 1  # who must decide on a record by title and abstract
+    full_text_reviewers: Literal[1, 2] | None = None  # the same at full text; None: as many
+    blind: bool = True  # nobody sees the others' decisions on a record before their own
+    reasons: tuple[Text, ...] = ()  # of exclusion, first choice first; empty: eligibility.exclude
+    highlight: tuple[Text, ...] = ()  # words marked as speaking for a record
+    highlight_against: tuple[Text, ...] = ()  # words marked as speaking against it
+
+    def required(self, stage: str) -> int:
+        """How many people must decide at "title-abstract" or "full-text"."""
+        if stage == "full-text" and self.full_text_reviewers is not None:
+            return self.full_text_reviewers
+        return self.reviewers
+
+
 class Line(Part):
     """One line of a concept block, and why it is there."""
 
@@ -257,6 +274,12 @@ class Claim(Part):
     eligibility: Eligibility
     search: Search
     plan: Plan
+    screening: ScreeningPlan = Field(default_factory=ScreeningPlan)
+
+    @property
+    def exclusion_reasons(self) -> tuple[str, ...]:
+        """The reasons that reviewers choose from: the list of the plan, else the criteria."""
+        return self.screening.reasons or self.eligibility.exclude
 
     def protocol_text(self) -> str:
         """The words of the protocol, for ranking before any decision exists."""

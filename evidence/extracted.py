@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from evidence.errors import SchemaError
-from evidence.files import read_text
+from evidence.files import read_bytes, read_text
 from evidence.model import (
     EffectRow,
     Extraction,
@@ -25,6 +25,7 @@ from evidence.model import (
     Study,
 )
 from evidence.routes import ROUTES
+from evidence.screening.rows import RowReader
 
 Row = TypeVar("Row", Study, EffectRow, Screening, RiskOfBias, PublishedResult)
 
@@ -71,6 +72,7 @@ _MAY_BE_EMPTY = {  # text columns in which an empty cell is an answer
     PublishedResult: {"k", "n", "measure", "estimate_text", "p_text", "model"},
 }
 
+_OPTIONAL: dict[type, tuple[str, ...]] = {Study: ("volume", "page")}
 _OneOf = dict[tuple[type, str], tuple[str, ...]]
 _CHOICES: _OneOf = {
     (EffectRow, "tier"): TIERS,
@@ -103,8 +105,9 @@ _NUMBERS: dict[str, Rule] = {
 
 
 def columns(noun: type) -> tuple[str, ...]:
-    """The columns of a table, in the order of its noun's fields."""
-    return tuple(f.name for f in dataclasses.fields(noun) if f.name != "at")
+    """The columns that a table must have, in the order of its noun's fields."""
+    left_out = ("at", *_OPTIONAL.get(noun, ()))
+    return tuple(f.name for f in dataclasses.fields(noun) if f.name not in left_out)
 
 
 def read_extraction(root: Path, claim_id: str) -> Extraction:
@@ -127,12 +130,15 @@ def read_extraction(root: Path, claim_id: str) -> Extraction:
     if not folder.is_dir():
         return Extraction(claim_id, (), (), (), (), ())
     faults: list[str] = []
+    notices: list[str] = []
     studies = _table(root, folder, Study, faults)
     effects = _table(root, folder, EffectRow, faults)
-    screening = _table(root, folder, Screening, faults)
+    screening = _screening(root, folder, faults, notices)
     risk_of_bias = _table(root, folder, RiskOfBias, faults)
     published = _table(root, folder, PublishedResult, faults)
-    extraction = Extraction(claim_id, studies, effects, screening, risk_of_bias, published)
+    extraction = Extraction(
+        claim_id, studies, effects, screening, risk_of_bias, published, tuple(notices)
+    )
     faults += _relations(extraction)
     if faults:
         count = len(faults)
@@ -143,6 +149,23 @@ def read_extraction(root: Path, claim_id: str) -> Extraction:
             f"then `evidence check {claim_id}`",
         )
     return extraction
+
+
+def _screening(
+    root: Path, folder: Path, faults: list[str], notices: list[str]
+) -> tuple[Screening, ...]:
+    """The decisions; a row that is being written, or that a crash cut off, is passed over."""
+    path = folder / "screening.csv"
+    if not path.is_file():
+        return _table(root, folder, Screening, faults)
+    reader = RowReader(path.relative_to(root).as_posix())
+    data = read_bytes(path)
+    found = reader.feed(data)
+    faults += found.faults
+    notices += found.notices
+    if data[reader.whole :] and not found.faults:
+        notices.append(f"{reader.file}:{reader.line}  is not written to its end")
+    return tuple(found.rows)
 
 
 def _table(root: Path, folder: Path, noun: type[Row], faults: list[str]) -> tuple[Row, ...]:
@@ -156,7 +179,7 @@ def _table(root: Path, folder: Path, noun: type[Row], faults: list[str]) -> tupl
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         header = next(reader, [])
-        wrong = list(_header_faults(header, wanted))
+        wrong = list(_header_faults(header, wanted, _OPTIONAL.get(noun, ())))
         if wrong:
             faults += [f"{shown}:1  {fault}" for fault in wrong]
             return ()
@@ -166,12 +189,15 @@ def _table(root: Path, folder: Path, noun: type[Row], faults: list[str]) -> tupl
         return ()
 
 
-def _header_faults(header: list[str], wanted: tuple[str, ...]) -> Iterator[str]:
+def _header_faults(
+    header: list[str], wanted: tuple[str, ...], optional: tuple[str, ...]
+) -> Iterator[str]:
     for column in wanted:
         if column not in header:
             yield f"column {column} is missing"
-    for column in sorted({c for c in header if c not in wanted or header.count(c) > 1}):
-        yield f"column {column!r} is {'there twice' if column in wanted else 'not known'}"
+    known = (*wanted, *optional)
+    for column in sorted({c for c in header if c not in known or header.count(c) > 1}):
+        yield f"column {column!r} is {'there twice' if column in known else 'not known'}"
 
 
 def _rows(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from evidence.assemble import assemble, decided, with_recall
+from evidence.claims import ScreeningPlan
 from evidence.model import Place, Screening, SearchRun
 from evidence.pubmed import parse_articles
 from tests.eutils_records import invent
@@ -41,6 +43,30 @@ def test_the_latest_decision_counts_and_full_text_goes_before_the_abstract() -> 
         decision("3", "unsure"),
     ]
     assert decided(rows) == {"1": False, "2": True}
+
+
+def test_conflicts_and_what_was_withdrawn_are_no_decisions_and_count_nowhere() -> None:
+    rows = [
+        decision("1", "include"),
+        replace(decision("1", "exclude"), reviewer="M. M."),
+        decision("2", "include"),
+        decision("2", "withdrawn"),
+        decision("3", "include"),
+        decision("3", "not-retrieved", "full-text"),
+    ]
+    assert decided(rows) == {"3": True}
+    extraction = replace(an_extraction([trial(n) for n in range(3)]), screening=tuple(rows))
+    found = assemble(walks(), extraction)
+    assert (found.counts.screened, found.counts.included) == (2, 0)
+    assert found.screening_flow is not None
+    assert (found.screening_flow.screened, found.screening_flow.not_retrieved) == (1, 1)
+
+
+def test_two_required_reviewers_are_waited_for() -> None:
+    two = ScreeningPlan(reviewers=2)
+    assert decided([decision("1", "include")], two) == {}
+    both = [decision("1", "include"), replace(decision("1", "include"), reviewer="M. M.")]
+    assert decided(both, two) == {"1": True}
 
 
 def test_never_searched_is_none_and_searched_is_a_number() -> None:

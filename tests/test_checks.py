@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from evidence.checks import CHECKS, LEVELS, Finding, run
 from evidence.claims import Analysis, Claim, Plan
-from evidence.model import EffectRow, Place, PublishedResult, Study
+from evidence.model import EffectRow, Place, PublishedResult, Screening, Study
 from tests.rows import a_row, a_study, an_extraction
 
 CLAIM = Claim.model_construct(
@@ -410,6 +412,26 @@ def test_a_number_without_a_source() -> None:
     second_hand = only("source", a_row(**TWO_MEANS, source_kind="public-dataset"))
     assert second_hand.level == "note"
     assert not found("source", a_row(source_kind="secondary-news"))
+
+
+def test_decisions_without_a_reason_and_conflicts() -> None:
+    day, places = dt.date(2026, 3, 1), (Place("s.csv", line) for line in range(2, 9))
+    said = (("1", "A", "exclude", ""), ("2", "A", "exclude", "animals"), ("3", "A", "include", ""))
+    rows = [
+        Screening(record, "full-text", who, what, why, day, next(places))
+        for record, who, what, why in (*said, ("3", "B", "exclude", "old"))
+    ]
+    extraction = dataclasses.replace(
+        an_extraction(), screening=tuple(rows), notices=("s.csv:9  is not written to its end",)
+    )
+    findings = list(CHECKS["screening"].run(CLAIM, extraction))
+    assert all(f.check == ("screening") for f in findings)
+    assert [(f.level, f.subject, f.at.line) for f in findings] == [
+        ("warning", "a row", 9),
+        ("warning", "1", 2),
+        ("note", "3", 4),
+    ]
+    assert findings[2].message == "is not settled at full-text: A include, B exclude"
 
 
 def test_every_check_has_a_test_of_its_own() -> None:

@@ -82,7 +82,10 @@ def test_files_are_written_as_our_own_writer_writes_them(claim_id: str, tmp_path
     for name, noun in TABLES.items():
         text = read_text(ROOT / "extracted" / claim_id / f"{name}.csv")
         lines = list(csv.DictReader(text.splitlines()))
-        write_csv(tmp_path / "again.csv", columns(noun), lines)
+        header = tuple(text.partition("\n")[0].split(","))  # screening.csv of before is narrower
+        assert header == columns(noun)[: len(header)], name
+        assert name == "screening" or len(header) == len(columns(noun)), name
+        write_csv(tmp_path / "again.csv", header, lines)
         assert read_text(tmp_path / "again.csv") == text, name
 
 

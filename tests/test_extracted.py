@@ -9,7 +9,7 @@ import pytest
 
 from evidence.errors import SchemaError
 from evidence.extracted import TABLES, columns, read_extraction
-from evidence.model import EffectRow, Place
+from evidence.model import EffectRow, Place, Study
 from tests.rows import A_DAY, write_tables
 
 NUMBERS = {
@@ -67,7 +67,9 @@ def test_tables_become_nouns_with_their_places(tmp_path: Path) -> None:
 
 def test_columns_are_the_fields_of_the_nouns_in_their_order() -> None:
     for noun in TABLES.values():
-        assert columns(noun) == tuple(f.name for f in dataclasses.fields(noun) if f.name != "at")
+        names = [f.name for f in dataclasses.fields(noun)]
+        may_lack = {"at"} | ({"volume", "page"} if noun is Study else set())
+        assert columns(noun) == tuple(name for name in names if name not in may_lack)
     assert columns(EffectRow)[:5] == ("effect_id", "study_id", "analysis", "role", "tier")
 
 
@@ -192,13 +194,13 @@ def test_a_short_line_and_a_broken_quotation_are_named(tmp_path: Path) -> None:
     folder = write_tables(tmp_path, effects=[{}])
     with (folder / "effects.csv").open("a") as file:
         file.write("Novak2019_2,Novak2019\n")
-    with (folder / "screening.csv").open("a") as file:
-        file.write('"12345678,full-text')
+    with (folder / "published.csv").open("a") as file:
+        file.write('"P2,Novak 2020')
     found = faults_of(tmp_path)
     assert found[0] == (
         f"extracted/a-claim/effects.csv:3  has 2 cells, the header has {len(columns(EffectRow))}"
     )
-    assert found[1].startswith("extracted/a-claim/screening.csv:2  is no CSV: ")
+    assert found[1].startswith("extracted/a-claim/published.csv:2  is no CSV: ")
 
 
 def test_line_numbers_hold_after_a_cell_with_line_breaks(tmp_path: Path) -> None:

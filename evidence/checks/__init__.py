@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from evidence.checks import consistency, dispersion, identity, size  # register themselves
+from evidence.checks import (  # register themselves
+    consistency,
+    dispersion,
+    identity,
+    screening,
+    size,
+)
 from evidence.checks.registry import CHECKS, LEVELS, Check, Finding, Level, check
 from evidence.claims import Claim
 from evidence.model import Extraction
 
 __all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level", "check", "run"]
 
-_MODULES = (consistency, dispersion, identity, size)
+_MODULES = (consistency, dispersion, identity, screening, size)
 
 
 def run(claim: Claim, extraction: Extraction) -> tuple[Finding, ...]:
