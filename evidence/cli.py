@@ -11,7 +11,17 @@ from pathlib import Path
 import click
 
 from evidence import __version__
-from evidence.commands import claims, mirror, references, results, searching, triage
+from evidence.commands import (
+    claims,
+    mirror,
+    references,
+    results,
+    screen,
+    screening,
+    searching,
+    strategy,
+    triage,
+)
 from evidence.commands.session import Session, Tour
 
 
@@ -37,6 +47,8 @@ def main(ctx: click.Context, root: Path, quiet: bool) -> None:
       evidence new CLAIM       start a claim: a commented file to fill in
       evidence check           are the claim files and the extracted rows sound?
       evidence lint FILE       what PubMed would silently ignore in a strategy
+      evidence explain CLAIM   what each line of a strategy adds, and what it misses
+      evidence translate CLAIM the strategy for Ovid, Embase and others, with its losses
       evidence search          ask PubMed for what is new or revised since last time
       evidence chase CLAIM     follow the citations of the included studies
       evidence identify CLAIM  propose PMIDs for studies that have none
@@ -46,6 +58,11 @@ def main(ctx: click.Context, root: Path, quiet: bool) -> None:
       evidence dedupe FILE ..  find duplicates among files, with an undoable log
       evidence export CLAIM .. write the references: RIS, BibTeX, CSV, ASReview, ...
       evidence rank            put the records into reading order
+      evidence simulate FILE   play a finished screening again: what an order would save
+      evidence screen CLAIM    decide on the records, on a page of your own browser
+      evidence decisions ...   exchange them with ASReview, Rayyan, Covidence and others
+      evidence conflicts CLAIM on which records reviewers disagree
+      evidence agreement CLAIM how far they agree: kappa, PABAK, AC1, alpha
       evidence pool CLAIM      pool the extracted effects, one line an analysis
       evidence plot            draw forest, funnel and other plots (SVG, PDF, PNG)
       evidence table           write the evidence tables (CSV, JSON)
@@ -66,6 +83,8 @@ for command in (
     claims.new,
     claims.check,
     claims.lint,
+    strategy.explain,
+    strategy.translate,
     searching.search,
     searching.chase,
     searching.identify,
@@ -75,6 +94,11 @@ for command in (
     references.dedupe,
     references.export,
     triage.rank,
+    triage.simulate,
+    screen.screen,
+    screening.decisions,
+    screening.conflicts,
+    screening.agreement,
     results.pool,
     results.plot,
     results.table,
