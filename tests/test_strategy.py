@@ -15,6 +15,7 @@ from evidence.claim_files import read_claim
 from evidence.cli import main
 from evidence.errors import InputError
 from evidence.extracted import read_extraction
+from evidence.held import mirror_set
 from evidence.mirror import add
 from evidence.model import SearchRun
 from evidence.pubmed.articles import parse_articles
@@ -160,7 +161,7 @@ def test_a_line_that_names_no_earlier_one_is_a_fault(tmp_path, text):
 
 def test_a_mirror_counts_every_line(strategy, mirror):
     found = json.loads(run("explain", strategy, "--mirror", mirror, "--json"))
-    assert found["counts_from"].endswith("5 records")
+    assert "1 file, 5 records" in found["counts_from"]
     assert found["total"] == 2
     numbers = [
         [(x["query"], x["found"], x["added"], x["alone"], x["lost"]) for x in c["lines"]]
@@ -427,3 +428,17 @@ def test_a_strategy_is_translated_with_its_notes_apart(strategy, target):
 def test_a_claim_is_translated_by_its_name(root):
     words = run("--root", root, "translate", "hiit-bdnf", "--to", "ovid")
     assert words.startswith("((exp High-Intensity Interval Training/ or hiit.ti,ab,kf.")
+
+
+def test_what_the_mirror_found_counts_too(review):
+    records, _ = parse_articles(xml(OWN))
+    query = read_claim(review / "queries/lactate-bdnf.toml").search.query()
+    ran = SearchRun("lactate-bdnf", "mirror", ON, query, query, 3, (), True)
+    with Store(review / "var/evidence.sqlite") as store:
+        store.add(records, on=ON, received=False)
+        store.settle(mirror_set("lactate-bdnf"), [r.pmid for r in records[:3]], ran)
+        store.log(ran)
+    found = json.loads(run("--root", review, "explain", "lactate-bdnf", "--json"))
+    assert found["counts_from"] == "the 3 records that the last search of 15 January 2026 found"
+    # A mirror may lack what PubMed has: it proves nothing missing.
+    assert {k["state"] for k in found["known"]} == {"not at hand"}

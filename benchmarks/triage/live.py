@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def run() -> None:
             answer = subprocess.run(
                 [python, str(script), str(review.path), str(seed)],
                 capture_output=True, text=True, check=True, env=environment,
+                cwd=tempfile.gettempdir(),  # their package keeps a cache where it is started
             )  # fmt: skip
             theirs = json.loads(answer.stdout.splitlines()[-1])
             data = review.data

@@ -14,6 +14,8 @@ from evidence import __version__, files
 from evidence.assemble import decided as decisions
 from evidence.claims import Claim
 from evidence.errors import StoreError
+from evidence.held import MIRROR as MIRRORED
+from evidence.held import members_of
 from evidence.mirror import Mirror
 from evidence.model import Extraction, Record
 from evidence.query.blocks import Outline
@@ -69,7 +71,9 @@ def own_records(workspace: Workspace, claim: Claim, known: Sequence[str]) -> Own
     if not workspace.store.is_file():
         return None
     with Store(workspace.store) as store:
-        found = tuple(sorted(store.falling_out(claim.id, ()), key=int))  # all that a search found
+        by_pubmed = store.falling_out(claim.id, ())  # all that a search found, without files
+        by_mirror = members_of(store, claim.id).mirror
+        found = tuple(sorted(by_pubmed | by_mirror, key=int))
         held = store.get(known)
         runs = [run for run in store.runs(claim.id) if run.complete]
     if not found and not held:
@@ -80,14 +84,16 @@ def own_records(workspace: Workspace, claim: Claim, known: Sequence[str]) -> Own
             records = store.get(found)
         return [records[pmid] for pmid in found if pmid in records]
 
-    last = runs[-1] if runs else None
+    last = {run.source: run for run in runs}  # the newest of each source
+    used = [last[source] for source in ("pubmed", MIRRORED) if source in last]
+    query = claim.search.query()
     return Own(
         found,
         load,
         held,
-        None if last is None else last.ran_on,
-        is_current=last is not None and last.query == claim.search.query(),
-        proves_missing=last is not None and last.source == "pubmed",
+        max((run.ran_on for run in used), default=None),
+        is_current=bool(used) and all(run.query == query for run in used),
+        proves_missing="pubmed" in last,
     )
 
 

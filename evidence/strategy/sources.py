@@ -12,6 +12,7 @@ import numpy as np
 from evidence.fetch import Eutils
 from evidence.mirror import Mirror
 from evidence.mirror.rows import searchable
+from evidence.mirror.source import basis_of
 from evidence.model import Record
 from evidence.pubmed.records import served
 from evidence.pubmed.replies import Page, read_page
@@ -88,8 +89,9 @@ class FromMirror:
             mask[np.searchsorted(everyone, found[node])] = True
             return Hits(mask, mask)
 
-        source = f"the mirror {self._name}, {self._mirror.size:,} records"
-        return Counted(source, gains(outline, hits), grouped(notes))
+        basis = basis_of(self._mirror, today=self._today)
+        source = f"the mirror {self._name}: {basis.words()}"
+        return Counted(source, gains(outline, hits), (*basis.lacks(), *grouped(notes)))
 
     def checked(self, outline: Outline, pmids: Sequence[str]) -> tuple[Checked, ...]:
         held = {record.pmid: record for record in self._mirror.records(pmids)}
@@ -167,10 +169,10 @@ class FromStore:
 class Own:
     """The records of a claim in the reader's own store."""
 
-    found: tuple[str, ...]  # PMIDs that its last complete search found, in order
+    found: tuple[str, ...]  # PMIDs that its last searches of PubMed and the mirror found, in order
     load: Callable[[], Sequence[Record]]  # the records of these
     known: Mapping[str, Record]  # known relevant records, as far as they are held
-    on: dt.date | None  # the day of that search; None if there was none
+    on: dt.date | None  # the day of the last of them; None if there was none
     is_current: bool = True  # the strategy is still the one that was searched
     proves_missing: bool = True  # what PubMed itself did not find it does not have
 

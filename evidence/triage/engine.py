@@ -35,8 +35,10 @@ class Engine:
         engine.verdicts()                       # whether to stop, by each rule, in words
 
     *When work is done.* `decide` only notes the decision (below 2 ms). The first question after it
-    (`next`, `order`, `score`, `reasons`, `method`) fits the model again: about 2 ms of CPU at 1,000
-    records, 20 ms at 10,000, 200 ms at 100,000. Several decisions before a question cost one fit.
+    (`next`, `order`, `score`, `reasons`) fits the model again: 1 to 4 ms of CPU at 1,000 records,
+    10 to 16 ms at 10,000, 120 to 170 ms at 100,000 (35 and 390 ms at 2,000 decisions; measured on
+    a busy machine). Several decisions before a question cost one fit. Memory grows with the words
+    (3 GB at 100,000 records) and with the square of the decisions (32 MB at 2,000).
     `recall`, `verdicts` and `second_look` need every decided record's score by all the others:
     8 ms at 500 decisions, 100 ms at 1,500, half a second at 2,500. Ask for them every ten
     decisions or so, not after each; asking twice without a decision between costs nothing.
