@@ -77,7 +77,8 @@ class Limiter:
                     return name
                 ends = [t.stamp + self.window_s - now for t in tickets if not t.flying]
             # With every place in flight nothing ends before one lands: look again soon.
-            self._sleep(min(ends) + 0.001 if ends else self.window_s / 10)
+            # A place may have become free since the tickets were counted.
+            self._sleep(max(0.0, min(ends)) + 0.001 if ends else self.window_s / 10)
 
     def _land(self, name: str) -> None:
         with self._tickets() as tickets:

@@ -460,3 +460,18 @@ def test_a_fetch_never_gives_a_record_that_was_not_asked_for(server, eutils, kin
     server.faults.append(Fault(kind, on="efetch"))
     (batch,) = details(pmids, eutils)
     assert [r.pmid for r in batch.records] == list(pmids)
+
+
+def test_a_place_that_becomes_free_while_tickets_are_counted_is_taken_without_a_wait_below_zero(
+    tmp_path,
+):
+    """On a busy machine time passes between the count of the tickets and the look at the clock."""
+    times = iter([0.0, 0.0, 0.2, 0.2, 1.1, 1.3, 1.3, 1.4, 1.5, 1.6])
+    slept: list[float] = []
+    limiter = Limiter(tmp_path / "limit", 1, clock=lambda: next(times), sleep=slept.append)
+    with limiter.slot():
+        pass
+    with limiter.slot():
+        pass
+    assert len(slept) == 1
+    assert slept[0] > 0
