@@ -411,6 +411,11 @@ class Store:
         found = {int(pmid) for pmid in pmids}
         with self._writing():
             run_id = self._log(run)
+            # A doubt that a complete search has settled is no witness for a later one.
+            self._db.execute(
+                "UPDATE runs SET kind = 'settled doubt' WHERE claim = ? AND kind = 'doubted'",
+                (claim,),
+            )
             if revised_run is not None:
                 self._log(revised_run)
             # What a reviewer added from a file and no search ever found stays.

@@ -310,6 +310,7 @@ def test_an_index_that_answers_nothing_empties_no_claim(server, eutils, store, t
     healed = update_claim("all", QUERY, eutils, store, on=later)
     assert (healed.new, healed.dropped, healed.complete) == ((), (), True)
     assert [run.kind for run in store.runs("all")] == ["full", "full"]
+    assert store.runs("all", kinds=("doubted",)) == ()  # what was doubted once is no witness later
 
 
 def test_what_two_days_agree_on_is_believed(server, eutils, store):

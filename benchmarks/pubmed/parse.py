@@ -50,6 +50,15 @@ with open(sys.argv[1], "rb") as file:
         count += type(record) is Record
 """,
 )
+LINES = CLOCKED.format(
+    imports="""from evidence.pubmed import stream_articles; from evidence.model import Record
+from evidence.formats.lines import json_line""",
+    loop="""
+with open(sys.argv[1], "rb") as file:
+    for record in stream_articles(file):
+        count += type(record) is Record and len(json_line(record)) > 0
+""",
+)
 PUBMED_PARSER = CLOCKED.format(
     imports="from pubmed_parser import parse_medline_xml",
     loop="""
@@ -111,6 +120,7 @@ def _compare(file: Path, folder: Path, peer: Path | None) -> None:
     here = Path(sys.executable)
     readers: dict[str, Callable[[], Measured | None]] = {
         "ours, every field": lambda: _clocked(here, OURS, file),
+        "ours, as lines of JSON": lambda: _clocked(here, LINES, file),
         "pubmed_parser, all it has": lambda: (
             _clocked(peer, PUBMED_PARSER.replace("{options!r}", repr(ALL)), file) if peer else None
         ),

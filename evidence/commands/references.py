@@ -22,7 +22,7 @@ from evidence.commands.session import (
     nargs=-1,
     required=True,
     metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
 @click.option("--jsonl", is_flag=True, help="Print each record as one line of JSON.")
 @click.option("--deleted", is_flag=True, help="Print withdrawn PMIDs as lines of JSON too.")
@@ -37,8 +37,8 @@ def records(
 ) -> None:
     """Count or print the records of each FILE: PubMed XML (.xml, .xml.gz), NBIB or RIS.
 
-    Records come as a stream. What cannot be read is named with its line on standard error,
-    the rest goes on, and the command ends with 1. The fields are described in
+    `-` is standard input. Records come as a stream. What cannot be read is named with its line on
+    standard error, the rest goes on, and the command ends with 1. The fields are described in
     docs/reference/records.md.
     """
     from evidence.formats.lines import print_records

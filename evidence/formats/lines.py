@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from json.encoder import encode_basestring as _quoted
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from evidence.errors import SourceError
 from evidence.files import write_bytes
 from evidence.formats.records import read_records
-from evidence.model import Record
+from evidence.model import (
+    Chemical,
+    Heading,
+    HistoryDate,
+    Journal,
+    PubDate,
+    Qualifier,
+    Record,
+    Term,
+)
 from evidence.pubmed.articles import Unreadable
 
 
@@ -82,7 +93,63 @@ def _named(path: Path, found: Unreadable) -> str:
 
 def json_line(record: Record) -> bytes:
     """A record as one line; ``pmid`` is null where a file of another database has none."""
-    body = record.json()
-    body["pmid"] = body["pmid"] or None
-    body["cites"] = list(record.cites)
-    return json.dumps(body, ensure_ascii=False).encode() + b"\n"
+    cells = [_json(getattr(record, name)) for name in _NAMES]
+    if not record.pmid:
+        cells[0] = "null"
+    return (_LINE % (*cells, _json(record.cites))).encode("utf-8", "backslashreplace")
+
+
+# --- JSON ------------------------------------------------------------------------------------
+
+# What `json.dumps` gives of `Record.json`, in a quarter of the time: there are no dictionaries on
+# the way, and parts that come again in other records are written once.
+
+
+def _json(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is tuple:
+        return f"[{', '.join(map(_json, value))}]" if value else "[]"
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int:
+        return str(value)
+    if kind in _WRITTEN:
+        return _WRITTEN[kind][value]
+    return _object(value)
+
+
+def _object(value: Any) -> str:
+    """A part of a record, as an object with the names of its fields."""
+    kind = type(value)
+    names = getattr(kind, "_fields", None) or kind.__slots__
+    if kind not in _TEMPLATES:
+        _TEMPLATES[kind] = _template(names)
+    cells = value if isinstance(value, tuple) else [getattr(value, name) for name in names]
+    return _TEMPLATES[kind] % tuple(map(_json, cells))
+
+
+def _template(names: Iterable[str]) -> str:
+    return "{" + ", ".join([f'"{name}": %s' for name in names]) + "}"
+
+
+class _Written(dict[Any, str]):
+    """Of parts of one kind: named tuples of two kinds are equal if what they hold is."""
+
+    def __missing__(self, value: Any) -> str:
+        if len(self) >= _MOST:
+            self.clear()
+        text = self[value] = _object(value)
+        return text
+
+
+_MOST = 32768
+_NAMES = tuple(field.name for field in fields(Record))
+_LINE = _template((*_NAMES, "cites")) + "\n"
+_TEMPLATES: dict[type, str] = {}
+_WRITTEN = {
+    kind: _Written() for kind in (Chemical, Heading, HistoryDate, Journal, PubDate, Qualifier, Term)
+}

@@ -94,18 +94,30 @@ def read_nbib(path: Path) -> NbibFile:
         raise SourceError(f"{path} cannot be read: {fault}") from None
     records: list[Record] = []
     refused: list[str] = []
-    for line, entry in _entries(_LINE_BREAK.split(text)):
-        answer = _record(entry)
+    for line, _, answer in nbib_entries(text):
         if isinstance(answer, Record):
             records.append(answer)
         else:
-            refused.append(f"{path}:{line + answer[0]}  {answer[1]}")
+            refused.append(f"{path}:{line}  {answer}")
     if not records and not refused:
         raise SourceError(
             f"{path} holds no record",
             remedy='on PubMed choose "Send to", "Citation manager", or Save with format PubMed',
         )
     return NbibFile(tuple(records), tuple(refused))
+
+
+def nbib_entries(text: str) -> Iterator[tuple[int, list[str], Record | str]]:
+    """The entries of an export: a line, the lines of the entry, and its record.
+
+    In place of the record stands what is wrong; the line is where that is, else where it starts.
+    """
+    for line, entry in _entries(_LINE_BREAK.split(text)):
+        answer = _record(entry)
+        if isinstance(answer, Record):
+            yield line, entry, answer
+        else:
+            yield line + answer[0], entry, answer[1]
 
 
 def _entries(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

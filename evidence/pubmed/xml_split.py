@@ -25,7 +25,7 @@ RECORDS = (
     "BookDocument",
 )
 DELETIONS = ("DeleteCitation", "DeleteDocument")
-CHUNK = 1 << 18  # bytes read at once
+CHUNK = 1 << 16  # bytes read at once; what they decompress to stays in the processor's cache
 LONGEST = 64 << 20  # bytes of a record; real ones with thousands of authors have a few million
 KEPT = 1 << 20  # bytes that are kept of what is no record
 PROLOG = 1 << 16  # bytes in which a DOCTYPE must end
@@ -110,6 +110,7 @@ class _Cutter:
         self.sets: list[_Set] = []
         self.seen = False  # any element at all
         self.whole = True
+        self.fault: NotWhole | None = None  # why there is nothing more to read
 
     def run(self) -> Iterator[Piece]:
         while True:
@@ -119,6 +120,8 @@ class _Cutter:
                 yield from self.next_one()
             elif not self.more():
                 break
+        if self.fault:
+            raise self.fault
         if self.sets:
             raise NotWhole(f"not whole: the document ends before </{self.sets[0].name}>")
         if not self.whole:
@@ -146,8 +149,11 @@ class _Cutter:
             yield Piece("record", held[start:end], prefixes, plain, (line, held, start))
 
     def more(self) -> bool:
-        """Read on; false at the end of the file."""
-        chunk = next(self.chunks, None)
+        """Read on; false at the end of the file, or of what of it can be read."""
+        try:
+            chunk = next(self.chunks, None)
+        except NotWhole as fault:
+            chunk, self.fault = None, fault
         if chunk is not None:
             rest = self.held[self.at :]
             begun, rest_plain = (rest.count(b"\n"), True) if self.plain else _looked_at(rest)
@@ -235,7 +241,7 @@ class _Cutter:
                 continue
             search = end + 1
             end += len(mark)
-            if self.held.find(b"!", self.at, end) >= 0 and b"<!" in self.held[self.at : end]:
+            if _has_more_than_tags(self.held, self.at, end):
                 end = _end_outside_comments(self.held, self.at, name)
             if end:
                 yield self.piece(local, end)
@@ -325,8 +331,8 @@ def _space_end(data: bytes, at: int) -> int:
 
 
 def _end_outside_comments(data: bytes, start: int, name: str) -> int:
-    """Where the end tag ends that stands in no comment or CDATA; 0 if there is none."""
-    end = rf"|(<!--|<!\[CDATA\[)|(</{name}\s*>)".encode()
+    """Where the end tag ends that is in no comment, CDATA or instruction; 0 if there is none."""
+    end = rf"|(<!--|<!\[CDATA\[|<\?)|(</{name}\s*>)".encode()
     pattern = re.compile(_SKIPPED + end, re.DOTALL)
     for match in pattern.finditer(data, start):
         if match.group(1):

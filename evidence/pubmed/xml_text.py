@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html.entities import name2codepoint
+from html import escape
+from html.entities import html5
 from typing import Any
 
 from lxml import etree
@@ -33,7 +34,8 @@ def tree(data: bytes, prefixes: bytes = b"") -> Element:
 
     What XML forbids and nobody can have meant is mended first: control characters are dropped, and
     names of characters (``&eacute;``) become the characters, as they were meant when the DTD that
-    declared them was at hand. A name that no list of characters has stays as it is written.
+    declared them was at hand. Any other entity is one that the file itself declares, or nobody: it
+    is never expanded, and what refers to it cannot be read.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def tree(data: bytes, prefixes: bytes = b"") -> Element:
     Raises
     ------
     ValueError
-        If it is not well-formed.
+        If it is not well-formed, or refers to an entity.
     """
     if b"xmlns:mml" not in prefixes:
         prefixes = b" " + _MATHML.encode() + prefixes
@@ -84,8 +86,8 @@ def mend(data: bytes) -> bytes:
         return match.group() if allowed else b""
 
     def named(match: re.Match[bytes]) -> bytes:
-        code = name2codepoint.get(match.group(1).decode())
-        return chr(code).encode() if code else b"&amp;" + match.group(1) + b";"
+        character = html5.get(match.group(1).decode() + ";")
+        return escape(character).encode() if character else match.group()
 
     data = _NO_CHARACTER.sub(b"", data.translate(None, CONTROL))
     return _ENTITY.sub(named, _NUMBER.sub(number, data))
@@ -98,6 +100,8 @@ def has_no_character(data: bytes) -> bool:
 
 def _words(fault: Exception) -> str:
     """What the parser says, without the place in a text that nobody has."""
+    if entity := re.search(r"Entity '([^']*)' not defined", str(fault)):
+        return f"it refers to the entity {entity.group(1)!r}; none is expanded"
     words = re.sub(r",? ?line \d+(?:, column \d+)?|\(<string>.*\)", "", str(fault)).strip(" ,")
     return f"not well-formed: {words}"
 
