@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from evidence.claims import Claim
 from evidence.query.parse import parse
 from evidence.query.tree import Combination, Heading, Node, TaggedGroup, Term
-from evidence.triage.views import MESH, PUBLICATION_TYPES, View
+from evidence.triage.views import CITATION_LINKS, MESH, PUBLICATION_TYPES, View
 
 # Words for all views; or texts by the name of a view, those under "" for all others.
 Protocol = str | Mapping[str, Sequence[str]]
@@ -24,12 +24,15 @@ def asked(protocol: Protocol, view: View) -> tuple[str, ...]:
 
 
 def structured(claim: Claim) -> dict[str, tuple[str, ...]]:
-    """A claim's protocol for each view: its words, and the strategy's headings and types.
+    """A claim's protocol for each view: its words, the strategy's headings and types, its works.
 
     Headings of the strategy speak to the view of MeSH, publication types to theirs; what the
-    strategy excludes speaks to none. Not measured: no labelled review at hand has such records.
+    strategy excludes speaks to none. To the view of citation links speak the works that the claim
+    rests on and those that its search ought to find. Not measured: no labelled review at hand has
+    such records.
     """
     headings, types = [], []
+    works = (*claim.rests_on, *claim.search.known)
     for leaf in _wanted(parse(claim.search.query()).tree):
         field = leaf.tag.field if leaf.tag else ""
         if isinstance(leaf, Heading):
@@ -42,6 +45,7 @@ def structured(claim: Claim) -> dict[str, tuple[str, ...]]:
         "": (claim.protocol_text(),),
         MESH.name: tuple(dict.fromkeys(headings)),
         PUBLICATION_TYPES.name: tuple(dict.fromkeys(types)),
+        CITATION_LINKS: tuple(dict.fromkeys(one.pmid for one in works if one.pmid)),
     }
 
 

@@ -56,7 +56,12 @@ MODELS = {
 
 
 def models_named(names: Sequence[str], *, views: Sequence[str] = ()) -> tuple[Model, ...]:
-    """Models by name, each once, with further views.
+    """Models by name, each once, with other views where these are set.
+
+    Parameters
+    ----------
+    views : sequence of str
+        Settings, as `evidence.triage.views.chosen` takes them.
 
     Raises
     ------
@@ -66,12 +71,13 @@ def models_named(names: Sequence[str], *, views: Sequence[str] = ()) -> tuple[Mo
     for name in names:
         if name not in MODELS:
             raise UnknownName("model", name, MODELS)
-    more = chosen(views)[len(VIEWS) :]
     models = (MODELS[name] for name in dict.fromkeys(names))
     return tuple(
         m
-        if m.random or not more
-        else replace(m, name=" + ".join((m.name, *views)), views=(*m.views, *more))
+        if m.random or not views
+        else replace(
+            m, name=" + ".join((m.name, *views)), views=chosen(views, standing=m.views)
+        )
         for m in models
     )
 
