@@ -164,6 +164,8 @@ def store(review: Path) -> dict[str, list[tuple[object, ...]]]:
             name: sorted(db.execute(f"SELECT {columns} FROM {name}").fetchall(), key=repr)
             for name, columns in TABLES.items()
         }
+    # A search that was doubted stays in the log, and changes nothing.
+    tables["runs"] = [row for row in tables["runs"] if "doubt" not in str(row[2])]
     db.close()
     return tables
 

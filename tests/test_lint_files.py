@@ -62,6 +62,30 @@ def test_a_block_with_words_in_another_line_has_not_headings_alone(tmp_path):
     assert lint_file(path, name="x").findings == ()
 
 
+def linted(tmp_path, text):
+    path = tmp_path / "history.txt"
+    path.write_text(text)
+    return [(f.line, f.column, f.code) for f in lint_file(path, name="h").findings]
+
+
+def test_each_line_of_a_search_history_is_linted_by_itself_and_in_its_place(tmp_path):
+    text = "#1 bdnf[tiab] OR\n   trkb[tiba]\n#2 exercis*[tiab]\n#3 #1 AND #2 OR #1\n"
+    assert linted(tmp_path, text) == [(2, 8, "unknown-tag"), (4, 14, "mixed-operators")]
+
+
+@pytest.mark.parametrize("name", ["#3", "#4", "#0"])
+def test_a_line_that_names_no_line_before_it_is_an_error(tmp_path, name):
+    text = f"1. bdnf[tiab]\n2. exercis*[tiab]\n3. #1 AND {name}\n"
+    assert linted(tmp_path, text) == [(3, 11, "unknown-line")]
+
+
+def test_a_concept_of_a_search_history_is_what_or_joins(tmp_path):
+    alone = "1 Exercise[mh]\n2 Running[mh]\n3 #1 OR #2\n4 bdnf[tiab]\n5 #3 AND #4\n"
+    assert linted(tmp_path, alone) == [(1, 3, "headings-alone")]
+    assert linted(tmp_path, alone.replace("Running[mh]", "running[tiab]")) == []
+    assert linted(tmp_path, alone.replace("#3 AND #4", "#4 NOT #3")) == []
+
+
 @given(st.text(alphabet='ab"\\\n\tü[]* é', min_size=1, max_size=30))
 def test_a_text_file_is_linted_as_it_is(text):
     import tempfile

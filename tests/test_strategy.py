@@ -390,6 +390,8 @@ def test_a_concept_of_headings_alone_is_warned_of_with_the_share_in_the_store(re
     assert "exercise[mh:noexp] has headings alone, and misses records that are not indexed" in words
     assert "of 4 records in your store 1 have no headings (25%)" in words
     assert "headings alone" not in run("--root", review, "explain", "lactate-bdnf")
+    words = run("--root", review, "lint", path)
+    assert "(1 of 4 records in your store have none) [headings-alone]" in words
 
 
 # ---------------------------------------- usage

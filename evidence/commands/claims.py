@@ -55,12 +55,10 @@ def check(session: Session, claims: Sequence[str], as_json: bool) -> None:
 def lint(session: Session, file: Path, as_json: bool) -> None:
     """Say what PubMed would silently ignore or misread in FILE, and what to write instead.
 
-    FILE is a claim file (.toml) or a text file that holds one query. Ends with 1 where there
-    is an error; warnings and notes do not count.
+    FILE is a claim file (.toml) or a text file that holds one query, or the numbered lines of a
+    search history. Ends with 1 where there is an error; warnings and notes do not count.
     """
-    from evidence.strategy.files import lint_file
-
-    found = lint_file(file, name=str(file))
+    found = steps.linted(session.root, file, name=str(file))
     if as_json:
         session.print_json(found.json())
     else:

@@ -8,7 +8,7 @@ from evidence.steps.assessing import assess, choices, pool_cells, rank
 from evidence.steps.citing import chase, identify
 from evidence.steps.claims import Checked, check, new
 from evidence.steps.drawing import Plotted, plot, table
-from evidence.steps.explaining import explain_strategy, translated
+from evidence.steps.explaining import explain_strategy, linted, translated
 from evidence.steps.outcome import Outcome
 from evidence.steps.retrieving import Offline
 from evidence.steps.searching import add_files, replay, search, second_source
@@ -29,6 +29,7 @@ __all__ = [
     "choices",
     "explain_strategy",
     "identify",
+    "linted",
     "new",
     "plot",
     "pool_cells",

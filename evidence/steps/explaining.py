@@ -19,6 +19,7 @@ from evidence.steps.outcome import Say
 from evidence.steps.retrieving import pubmed
 from evidence.store import Store
 from evidence.strategy.explain import Explanation, explain
+from evidence.strategy.files import Linted, lint_file
 from evidence.strategy.outlines import Written, of_claim, of_file
 from evidence.strategy.own import MIRROR, known_records, own_records, vocabulary
 from evidence.strategy.sources import FromMirror, FromPubMed, FromStore, Source
@@ -73,7 +74,7 @@ def explain_strategy(
     there = workspace is not None and claim is not None and claim.id in workspace.claim_ids()
     extraction = read_extraction(root, claim.id) if there and claim is not None else None
     ought = known_records(claim, extraction, known)
-    own = _own_records(workspace, claim)
+    own = _own_records(workspace)
     with _source(
         root, workspace, claim, [k.pmid for k in ought], mirror, online, environ, on, say
     ) as source:
@@ -82,6 +83,17 @@ def explain_strategy(
         except SourceUnreachable as fault:
             say(f"PubMed was not asked: {fault.problem}")
             return explain(strategy, None, ought, own=own)
+
+
+def linted(root: Path, path: Path, *, name: str) -> Linted:
+    """The findings in a file; with the share of the folder's own records without headings."""
+    workspace = Workspace.at(root) if (root / "queries").is_dir() else None
+
+    def own() -> tuple[int, int] | None:
+        counted = _own_records(workspace)
+        return None if counted is None else (counted.without_headings, counted.records)
+
+    return lint_file(path, name=name, own=own)
 
 
 def translated(root: Path, name: str, target: str) -> Translation:
@@ -126,7 +138,7 @@ def _source(
     yield None
 
 
-def _own_records(workspace: Workspace | None, claim: Claim | None) -> Unindexed | None:
+def _own_records(workspace: Workspace | None) -> Unindexed | None:
     """The reader's own records without headings, over all claims: what a search by headings alone
     found is indexed.
     """

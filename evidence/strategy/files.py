@@ -1,21 +1,29 @@
-"""Linting a file: a claim file, each string of its strategy in place, or a text with a query."""
+"""Linting a file: a claim file, each string of its strategy in place, or a text with a query or
+with the numbered lines of a search history."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evidence import files
 from evidence.errors import SchemaError
+from evidence.query.blocks import is_controlled_only
 from evidence.query.findings import SEVERITIES, Finding, Places
-from evidence.query.lint import lint, lint_json, render
+from evidence.query.lint import headings_alone, lint, lint_json, render
+from evidence.query.parse import parse
+from evidence.query.tree import SetName, leaves
+from evidence.strategy.history import history
+from evidence.strategy.outlines import of_history
 from evidence.toml_positions import positions
 
 Keys = tuple[str | int, ...]
+Own = Callable[[], tuple[int, int] | None]
 _HEADINGS = "headings-alone"
 
 
@@ -26,22 +34,23 @@ class Linted:
     name: str
     text: str
     findings: tuple[Finding, ...]
-    claim_file: bool
+    kind: Literal["claim", "history", "query"]
 
     @property
     def counts(self) -> dict[str, int]:
         return {s: sum(f.severity == s for f in self.findings) for s in SEVERITIES}
 
     def json(self) -> dict[str, Any]:
-        """For a program; a text file also has its query as read and as mended."""
-        if not self.claim_file:
-            body: dict[str, Any] = json.loads(lint_json(self.text, name=self.name))
-            return body
-        return {
+        """For a program; a single query also as read and as mended."""
+        body: dict[str, Any] = {
             "file": self.name,
             "counts": self.counts,
             "findings": [dataclasses.asdict(f) for f in self.findings],
         }
+        if self.kind == "query":
+            whole: dict[str, Any] = json.loads(lint_json(self.text, name=self.name))
+            return whole | body
+        return body
 
     def words(self) -> str:
         """For the terminal."""
@@ -50,8 +59,14 @@ class Linted:
         return f"{shown}\n{self.name}: {counts}" if shown else f"{self.name}: {counts}"
 
 
-def lint_file(path: Path, *, name: str) -> Linted:
-    """Lint a claim file (.toml) or a text file that holds one query.
+def lint_file(path: Path, *, name: str, own: Own = lambda: None) -> Linted:
+    """Lint a claim file (.toml) or a text file with one query or numbered lines.
+
+    Parameters
+    ----------
+    own : callable
+        Counts the reader's own records: those without headings, and all. It is called where a
+        concept has headings alone.
 
     Raises
     ------
@@ -59,8 +74,24 @@ def lint_file(path: Path, *, name: str) -> Linted:
         If a .toml file cannot be read as one.
     """
     text = files.read_text(path)
-    if path.suffix != ".toml":
-        return Linted(name, text, tuple(lint(text)), claim_file=False)
+    own = functools.cache(own)
+    if path.suffix == ".toml":
+        found = sorted(_of_claim(text, name, own), key=lambda f: (f.start, f.code))
+        return Linted(name, text, tuple(found), "claim")
+    if numbered := history(text):
+        found = sorted(_of_history(text, numbered, own), key=lambda f: f.start)
+        return Linted(name, text, tuple(found), "history")
+    return Linted(name, text, tuple(_linted(text, own)), "query")
+
+
+def _linted(query: str, own: Own, *, named_sets: bool = False) -> list[Finding]:
+    found = lint(query, named_sets=named_sets)
+    if any(f.code == _HEADINGS for f in found) and (counted := own()):
+        return lint(query, named_sets=named_sets, unindexed=counted)
+    return found
+
+
+def _of_claim(text: str, name: str, own: Own) -> list[Finding]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
@@ -72,7 +103,8 @@ def lint_file(path: Path, *, name: str) -> Linted:
     for keys, query, block in _queries(data):
         span = spans.get(keys)
         alone = any(f.code == _HEADINGS for f in lint(block))
-        for finding in lint(query, named_sets=keys[-1] == "combine"):
+        told = _linted(query, own if alone else lambda: None, named_sets=keys[-1] == "combine")
+        for finding in told:
             if keys[-1] == "combine" and finding.code in ("untagged", "unknown-flag"):
                 continue
             if finding.code == _HEADINGS and not alone:  # another line has the words
@@ -80,10 +112,45 @@ def lint_file(path: Path, *, name: str) -> Linted:
             start = 0
             if span is not None:
                 start = _offset(text, span.start, span.end, query, finding.start)
-            line, column = places.position(start)
-            found.append(dataclasses.replace(finding, start=start, line=line, column=column))
-    found.sort(key=lambda f: (f.start, f.code))
-    return Linted(name, text, tuple(found), claim_file=True)
+            found.append(_at(finding, start, places))
+    return found
+
+
+def _of_history(text: str, numbered: Mapping[str, tuple[int, int]], own: Own) -> list[Finding]:
+    """The findings of each line; a concept is what OR joins, on however many lines."""
+    places = Places(text)
+    found: list[Finding] = []
+    lines = {number: text[start:end] for number, (start, end) in numbered.items()}
+    for number, query in lines.items():
+        begin = numbered[number][0]
+        found += [_at(f, begin + f.start, places) for f in lint(query) if f.code != _HEADINGS]
+        found += [
+            places.finding(
+                "unknown-line",
+                "error",
+                begin + leaf.at.start,
+                begin + leaf.at.end,
+                f"#{leaf.name} is not a line before this one",
+                "number the lines from 1 and name earlier ones",
+            )
+            for leaf in leaves(parse(query).tree)
+            if isinstance(leaf, SetName) and not 0 < int(leaf.name) < int(number)
+        ]
+    if any(f.code == "unknown-line" for f in found):
+        return found
+    drawn = of_history(lines)
+    for i, concept in enumerate(drawn.concepts):
+        first = concept.lines[0].number
+        if first is None or i in drawn.excluded or not is_controlled_only(concept.node):
+            continue
+        start, end = numbered[str(first)]
+        found.append(headings_alone(places, start, end, own()))
+    return found
+
+
+def _at(finding: Finding, start: int, places: Places) -> Finding:
+    line, column = places.position(start)
+    return dataclasses.replace(finding, start=start, line=line, column=column)
 
 
 def _queries(data: Mapping[str, Any]) -> Iterator[tuple[Keys, str, str]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from evidence.query.blocks import Concept, Group, Line, Outline, Shape, outline
 from evidence.query.parse import parse
 from evidence.query.show import show
 from evidence.query.tree import Combination, Node, SetName, leaves
+from evidence.strategy.history import history
 from evidence.strategy.text import numbered_lines
-
-_NUMBERED = re.compile(r"\s*#?(\d{1,3})(?:[.):]\s*|\s+)(?=\S)(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +40,15 @@ def of_file(path: Path, *, name: str) -> Written:
     ``2. ...``; the last line is the strategy, and lines that OR joins are one concept.
     """
     text = files.read_text(path)
-    numbered = _numbered(text)
+    numbered = history(text)
     if numbered:
-        made = _of_lines(numbered)
+        made = of_history({n: " ".join(text[a:b].split()) for n, (a, b) in numbered.items()})
         return Written(name, show(made.node), made)
     text = " ".join(text.split())
     return Written(name, text, outline(parse(text).tree))
 
 
-def _numbered(text: str) -> dict[str, str]:
-    """The lines of a search history by their numbers; empty if the text is not one."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        match = _NUMBERED.match(line)
-        if match and int(match.group(1)) == len(found) + 1:
-            found[match.group(1)] = match.group(2).strip()
-        elif found and line.strip():  # a line that goes on
-            last = str(len(found))
-            found[last] = f"{found[last]} {line.strip()}"
-        elif line.strip():
-            return {}
-    return found if len(found) > 1 else {}
-
-
-def _of_lines(lines: dict[str, str]) -> Outline:
+def of_history(lines: Mapping[str, str]) -> Outline:
     """The outline of numbered lines, from the last one.
 
     Raises

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evidence.query.blocks import Concept, is_controlled_only, outline
+from evidence.query.findings import Finding, Places
 from evidence.query.lint.rules import Rules
 from evidence.query.show import show
 from evidence.query.tree import (
@@ -200,17 +201,31 @@ class StructureRules(Rules):
         for i, concept in enumerate(drawn.concepts):
             if i in drawn.excluded or not is_controlled_only(concept.node):
                 continue
-            share = ""
-            if unindexed is not None and unindexed[1]:
-                share = f" ({unindexed[0]} of {unindexed[1]} records in your store have none)"
-            self.find(
-                "headings-alone",
-                "warning",
-                _place(concept),
-                "this concept has headings alone, and misses records that are not indexed yet"
-                + share,
-                "add the words of the concept with [tiab]",
-            )
+            at = _place(concept)
+            self.findings.append(headings_alone(self.places, at.start, at.end, unindexed))
+
+
+def headings_alone(
+    places: Places, start: int, end: int, unindexed: tuple[int, int] | None = None
+) -> Finding:
+    """That a concept has headings alone.
+
+    Parameters
+    ----------
+    unindexed : tuple of int, optional
+        Records of the reader's own store without headings, and all its records.
+    """
+    share = ""
+    if unindexed is not None and unindexed[1]:
+        share = f" ({unindexed[0]:,} of {unindexed[1]:,} records in your store have none)"
+    return places.finding(
+        "headings-alone",
+        "warning",
+        start,
+        end,
+        f"this concept has headings alone, and misses records that are not indexed yet{share}",
+        "add the words of the concept with [tiab]",
+    )
 
 
 def _place(concept: Concept) -> Span:
