@@ -311,6 +311,12 @@ def test_an_index_that_answers_nothing_empties_no_claim(server, eutils, store, t
     assert (healed.new, healed.dropped, healed.complete) == ((), (), True)
     assert [run.kind for run in store.runs("all")] == ["full", "full"]
     assert store.runs("all", kinds=("doubted",)) == ()  # what was doubted once is no witness later
+    server.plan = Once("zero", times=times)
+    with contextlib.suppress(SourceIncomplete):
+        update_claim("all", QUERY, eutils, store, on=later)
+    server.plan = None
+    update_claim("all", QUERY, eutils, store, on=later)
+    assert claim_of(store) == before
 
 
 def test_what_two_days_agree_on_is_believed(server, eutils, store):

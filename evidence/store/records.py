@@ -1,187 +1,25 @@
-"""The SQLite store: records, which claim's search found them when, and the log of searches.
-
-It is a cache. Nothing that a person decided is in it; deleted, the next update fills it again.
-"""
+"""Records, which claim's search found them when, and the log of searches."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import datetime as dt
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterable
 from typing import Any
 
-from evidence.errors import StoreError
 from evidence.model import Record, SearchRun
+from evidence.store.nouns import STATES, Added, Settled, State, StoreCounts
+from evidence.store.others import Others
+from evidence.store.slices import Slices
 
 STALE_DAYS = 90  # known records are asked for again after this, so that corrections arrive
 NEVER = "0001-01-01"  # the day of a record that PubMed itself has not sent, or must send again
-BUSY_S = 30.0  # how long to wait for another process that is writing
-MANY = 500  # values in one statement; SQLite's oldest limit is 999
-
-# One entry for each version of the schema; its position is SQLite's user_version. Never edited
-# once released: a change is a further entry.
-MIGRATIONS = (
-    """
-    CREATE TABLE records (
-      pmid INTEGER PRIMARY KEY,
-      body TEXT NOT NULL,           -- the Record's fields as JSON
-      retracted INTEGER NOT NULL,
-      revised TEXT,                 -- DateRevised
-      fetched_on TEXT NOT NULL,     -- days, never times
-      changed_on TEXT NOT NULL,     -- when the body last differed from the one before
-      told_on TEXT                  -- when its retraction was told to the reviewer
-    );
-    CREATE TABLE runs (
-      id INTEGER PRIMARY KEY,
-      claim TEXT NOT NULL,
-      source TEXT NOT NULL,
-      kind TEXT NOT NULL,
-      ran_on TEXT NOT NULL,
-      query TEXT NOT NULL,
-      translation TEXT NOT NULL,
-      count INTEGER NOT NULL,
-      warnings TEXT NOT NULL,       -- JSON list
-      complete INTEGER NOT NULL,
-      UNIQUE (claim, source, kind, ran_on, query)
-    );
-    CREATE TABLE members (
-      claim TEXT NOT NULL,
-      pmid INTEGER NOT NULL,        -- PubMed may list a record that it does not serve
-      first_seen TEXT NOT NULL,
-      last_seen TEXT NOT NULL,
-      dropped_on TEXT,
-      revised_seen TEXT,            -- when a search last listed it as revised
-      first_run INTEGER NOT NULL REFERENCES runs (id),
-      last_run INTEGER NOT NULL REFERENCES runs (id),
-      PRIMARY KEY (claim, pmid)
-    ) WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE slices (
-      query TEXT NOT NULL,          -- SHA-256 of the query
-      low INTEGER NOT NULL,
-      high INTEGER NOT NULL,
-      reply TEXT NOT NULL,          -- SHA-256 of the reply that held it
-      pmids TEXT NOT NULL,          -- JSON list
-      kept_on TEXT NOT NULL,
-      PRIMARY KEY (query, low, high)
-    ) WITHOUT ROWID;
-    CREATE TABLE states (
-      pmid INTEGER NOT NULL,
-      state TEXT NOT NULL,          -- retraction, concern, erratum, update, republication
-      notice TEXT NOT NULL,         -- as PubMed cites the other publication
-      first_seen TEXT NOT NULL,
-      gone_on TEXT,                 -- PubMed took it back
-      told_on TEXT,                 -- when it was told to the reviewer of an included study
-      PRIMARY KEY (pmid, state, notice)
-    ) WITHOUT ROWID;
-    INSERT INTO states
-      SELECT pmid,
-        CASE substr(value, 1, instr(value, ':') - 1)
-          WHEN 'RetractionIn' THEN 'retraction'
-          WHEN 'ExpressionOfConcernIn' THEN 'concern'
-          WHEN 'ErratumIn' THEN 'erratum'
-          WHEN 'UpdateIn' THEN 'update'
-          ELSE 'republication' END,
-        value, changed_on, NULL, CASE WHEN value LIKE 'RetractionIn:%' THEN told_on END
-      FROM records, json_each(records.body, '$.notices')
-      WHERE substr(value, 1, instr(value, ':') - 1) IN ('RetractionIn', 'ExpressionOfConcernIn',
-        'ErratumIn', 'UpdateIn', 'RetractedandRepublishedIn', 'CorrectedandRepublishedIn',
-        'RepublishedIn')
-      GROUP BY pmid, value;
-    """,
-    """
-    CREATE TABLE others (
-      claim TEXT NOT NULL,
-      id TEXT NOT NULL,             -- file and line
-      source TEXT NOT NULL,         -- the file that it came in
-      body TEXT NOT NULL,           -- a reference of another database, as JSON
-      name TEXT NOT NULL,           -- of the work: "doi:10.1/x", or a digest of what it says
-      pmid INTEGER,                 -- of the work, where one is known
-      added_on TEXT NOT NULL,
-      PRIMARY KEY (claim, id)
-    ) WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE runs ADD COLUMN basis TEXT NOT NULL DEFAULT '';
-    """,
-)
-
-# What a notice about a record makes of it; other notices, such as comments, make nothing of it.
-STATES = {
-    "RetractionIn": "retraction",
-    "ExpressionOfConcernIn": "concern",
-    "ErratumIn": "erratum",
-    "UpdateIn": "update",
-    "RetractedandRepublishedIn": "republication",
-    "CorrectedandRepublishedIn": "republication",
-    "RepublishedIn": "republication",
-}
 # Kinds of runs whose records stay in a claim's set although no search finds them.
 ADDED = ("export", "citation")
 MARKED = "marked as retracted"  # by its publication type, without a notice
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Added:
-    """What a batch of records brought, as PMIDs."""
-
-    new: tuple[str, ...]
-    changed: tuple[str, ...]
-    retracted: tuple[str, ...]  # retracted now, and not known to be before
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class State:
-    """A retraction, concern, erratum, update or republication of a record."""
-
-    pmid: str
-    state: str
-    notice: str  # "ErratumIn: Journal. 2020;1:2 (PMID 1)"
-    first_seen: dt.date
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settled:
-    """How a claim's set of records moved, as PMIDs."""
-
-    new: tuple[str, ...]  # found for the first time, or again after a while
-    dropped: tuple[str, ...]  # no longer found
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Other:
-    """A reference of another database than PubMed, and the work that it is."""
-
-    id: str
-    source: str
-    body: str
-    name: str
-    pmid: str | None = None
-
-    @property
-    def at(self) -> str:
-        """ "embase.ris#12": its file and line as people read them."""
-        file, _, line = self.id.rpartition("#")
-        return f"{file}#{line.lstrip('0')}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StoreCounts:
-    """What the store holds for a claim."""
-
-    found: int | None  # None is "never searched"
-    without_record: int  # found, but never delivered
-    dropped: int
-    retracted: int
-
-
-class Store:
+class Store(Slices, Others):
     """One SQLite file, opened for use in one thread; a context manager.
 
     Every method that writes is one transaction: after a crash, a kill or a full disk the file
@@ -192,55 +30,6 @@ class Store:
     StoreError
         From every method, when the file cannot be read or written; says what to do.
     """
-
-    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
-        self.path = path
-        with self._faults():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
-        try:
-            with self._faults():
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._db.close()
-
-    def _version(self) -> int:
-        """The version of the file's schema."""
-        with self._faults():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{self.path} was made by a newer version of this toolkit",
-                remedy="update the toolkit, or move the file away: the next update refills it",
-            )
-        return int(version)
-
-    def _migrate(self) -> None:
-        if self._version() == len(MIGRATIONS):
-            return  # opening a store writes nothing
-        with self._writing():
-            for statements in MIGRATIONS[self._version() :]:  # another process may have been first
-                for statement in statements.split(";\n"):
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     def add(self, records: Iterable[Record], *, on: dt.date, received: bool = True) -> Added:
         """Keep records as received on day ``on``; tells which are new, changed or retracted.
@@ -339,37 +128,6 @@ class Store:
                 [(on.isoformat(), int(s.pmid), s.state, s.notice) for s in states],
             )
 
-    def keep_slice(
-        self, query: str, low: int, high: int, pmids: Iterable[int], *, reply: str, on: dt.date
-    ) -> None:
-        """Keep a part of a search that is under way."""
-        with self._writing():
-            self._db.execute(
-                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?, ?)",
-                (query, low, high, reply, json.dumps(list(pmids)), on.isoformat()),
-            )
-
-    def slices(self, query: str, *, since: dt.date) -> list[tuple[int, int, str, tuple[int, ...]]]:
-        """The parts of a search kept since a day: low, high, reply, PMIDs."""
-        with self._faults():
-            rows = self._db.execute(
-                "SELECT low, high, reply, pmids FROM slices WHERE query = ? AND kept_on >= ?"
-                " ORDER BY low, high",
-                (query, since.isoformat()),
-            ).fetchall()
-        return [(low, high, reply, tuple(json.loads(pmids))) for low, high, reply, pmids in rows]
-
-    def forget_slices(self, query: str, *, before: dt.date | None = None) -> None:
-        """Drop the kept parts of a search, and those of any search kept before a day."""
-        with self._faults():
-            old = before.isoformat() if before else ""
-            (there,) = self._db.execute(
-                "SELECT EXISTS (SELECT 1 FROM slices WHERE query = ? OR kept_on < ?)", (query, old)
-            ).fetchone()
-        if there:
-            with self._writing():
-                self._db.execute("DELETE FROM slices WHERE query = ? OR kept_on < ?", (query, old))
-
     def expire(self, pmids: Iterable[str]) -> None:
         """Let these records be asked for again by the next update, if they are held."""
         with self._writing():
@@ -413,7 +171,8 @@ class Store:
             run_id = self._log(run)
             # A doubt that a complete search has settled is no witness for a later one.
             self._db.execute(
-                "UPDATE runs SET kind = 'settled doubt' WHERE claim = ? AND kind = 'doubted'",
+                "UPDATE OR REPLACE runs SET kind = 'settled doubt'"
+                " WHERE claim = ? AND kind = 'doubted'",
                 (claim,),
             )
             if revised_run is not None:
@@ -485,53 +244,6 @@ class Store:
                 ],
             )
         return tuple(new)
-
-    def add_others(self, claim: str, source: str, rows: Iterable[Other], *, on: dt.date) -> None:
-        """Keep what a file of another database holds, in place of what it held before."""
-        with self._writing():
-            held = dict(
-                self._db.execute(
-                    "SELECT id, added_on FROM others WHERE claim = ? AND source = ?",
-                    (claim, source),
-                ).fetchall()
-            )
-            self._db.execute("DELETE FROM others WHERE claim = ? AND source = ?", (claim, source))
-            self._db.executemany(
-                "INSERT INTO others VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        claim,
-                        row.id,
-                        source,
-                        row.body,
-                        row.name,
-                        int(row.pmid) if row.pmid else None,
-                        held.get(row.id, on.isoformat()),
-                    )
-                    for row in rows
-                ],
-            )
-
-    def name_others(self, claim: str, works: Iterable[tuple[str, str, str | None]]) -> None:
-        """Say of references by id which work each is: its name, and its PMID if one is known."""
-        with self._writing():
-            self._db.executemany(
-                "UPDATE others SET name = ?, pmid = ? WHERE claim = ? AND id = ?",
-                [(name, int(pmid) if pmid else None, claim, id_) for id_, name, pmid in works],
-            )
-
-    def others(self, claim: str) -> tuple[Other, ...]:
-        """References of other databases: as they came, by day, file and place in it."""
-        with self._faults():
-            rows = self._db.execute(
-                "SELECT id, source, body, name, pmid FROM others WHERE claim = ?"
-                " ORDER BY added_on, source, id",
-                (claim,),
-            ).fetchall()
-        return tuple(
-            Other(id_, source, body, name, str(pmid) if pmid else None)
-            for id_, source, body, name, pmid in rows
-        )
 
     def pmids_of_dois(self) -> dict[str, str]:
         """DOI, in lower case, to PMID of every record that is held."""
@@ -713,16 +425,6 @@ class Store:
                 [(on.isoformat(), int(pmid)) for pmid in pmids],
             )
 
-    def _select(self, statement: str, pmids: Iterable[str]) -> list[tuple[Any, ...]]:
-        numbers = sorted({int(pmid) for pmid in pmids})
-        rows: list[tuple[Any, ...]] = []
-        with self._faults():
-            for start in range(0, len(numbers), MANY):
-                part = numbers[start : start + MANY]
-                marks = ", ".join("?" * len(part))
-                rows += self._db.execute(f"{statement} ({marks})", part).fetchall()
-        return rows
-
     def _differs(self, body: str, record: Record) -> bool:
         """Whether PubMed changed a record, rather than this toolkit what it keeps of one."""
         held = json.loads(body)
@@ -734,56 +436,3 @@ class Store:
             return Record.from_json(json.loads(body))
         except (ValueError, TypeError, AttributeError) as fault:
             raise self._error(f"a record in it cannot be read ({fault})") from None
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction; undone when anything at all interrupts it."""
-        with self._faults():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has ended it already
-                    with contextlib.suppress(sqlite3.Error):
-                        self._db.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Translate what SQLite and the file system say into what the user can do."""
-        try:
-            yield
-        except sqlite3.OperationalError as fault:
-            words = str(fault)
-            if "full" in words or "disk I/O" in words:
-                raise StoreError(
-                    f"{self.path} cannot grow: {words}",
-                    remedy="free some space and run the same command again; the store is whole,"
-                    " and only the last batch is missing",
-                ) from None
-            if "locked" in words or "busy" in words:
-                raise StoreError(
-                    f"{self.path} is in use by another process",
-                    remedy="wait until the other command has ended",
-                ) from None
-            if "unable to open" in words or "readonly" in words:
-                raise StoreError(
-                    f"{self.path} cannot be opened for writing: {words}",
-                    remedy="check the rights of the file and its folder",
-                ) from None
-            raise self._error(words) from None
-        except sqlite3.Error as fault:
-            raise self._error(str(fault)) from None
-        except OSError as fault:
-            raise StoreError(
-                f"{self.path} cannot be made: {fault.strerror}",
-                remedy="check the rights of its folder and the space on the disk",
-            ) from None
-
-    def _error(self, words: str) -> StoreError:
-        return StoreError(
-            f"{self.path} is damaged: {words}",
-            remedy=f"delete {self.path} (a cache: it holds no decision of yours);"
-            " the next update fills it again",
-        )
