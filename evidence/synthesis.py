@@ -157,7 +157,8 @@ def _pool_or_say_why(
     if not estimates:
         without = len({row.study_id for row, _ in unusable if row.role == "primary"})
         known = (
-            f"; {_studies(without)} {'is' if without == 1 else 'are'} known without usable numbers"
+            f"; {_studies(without)} of this question "
+            f"{'is' if without == 1 else 'are'} known without usable numbers"
             if without
             else ""
         )

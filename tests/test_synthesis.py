@@ -76,7 +76,7 @@ def test_no_number_at_all_is_an_answer_in_words() -> None:
     assert result.estimates == ()
     assert result.reason == (
         "no effect size can be computed from what was reported; "
-        "1 study is known without usable numbers"
+        "1 study of this question is known without usable numbers"
     )
     assert one([]).reason == "no effect size can be computed from what was reported"
 
