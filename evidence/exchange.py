@@ -147,8 +147,15 @@ def import_files(
         If a file is in no known format, or holds no record; then nothing is added.
     """
     workspace.chosen([claim_id])
-    folder = workspace.var / "imports" / claim_id
     found = [(path, read_for_import(path, format=format, encoding=encoding)) for path in paths]
+    return add_imports(workspace, claim_id, found, on=on)
+
+
+def add_imports(
+    workspace: Workspace, claim_id: str, found: Sequence[tuple[Path, Import]], *, on: dt.date
+) -> ImportOutcome:
+    """Add files that have been read to a claim; see `import_files`."""
+    folder = workspace.var / "imports" / claim_id
     with Store(workspace.store) as store:
         before = {f"PubMed#{pmid}" for pmid in members_of(store, claim_id).pmids}
         before |= {o.at for o in store.others(claim_id)}
@@ -164,7 +171,7 @@ def import_files(
             for g in merged.groups
             if own & set(g.members) and not before & set(g.members)
         ]
-        kept = _keep(folder, path, each)
+        kept = _keep(folder, path, each, on)
         done.append(
             Imported(
                 file=each,
@@ -181,10 +188,17 @@ def import_files(
 
 
 def read_for_import(
-    path: Path, *, format: str | None = None, encoding: str | None = None
+    path: Path, *, name: str = "", format: str | None = None, encoding: str | None = None
 ) -> Import:
-    """A file's references; those of PubMed's own formats with their records."""
-    found = read(files.read_bytes(path), file=path.name, format=format, encoding=encoding)
+    """A file's references; those of PubMed's own formats with their records.
+
+    Parameters
+    ----------
+    name : str
+        What the file is called, where that is not the last part of its path.
+    """
+    data = files.read_bytes(path)
+    found = read(data, file=name or path.name, format=format, encoding=encoding)
     if found.format != "nbib":
         return found
     try:
@@ -324,11 +338,13 @@ def pairs_text(merged: Deduplicated, references: Sequence[Reference]) -> str:
     return csv_text(PAIR_COLUMNS, map(row, (*merged.asks, *merged.related)))
 
 
-def _keep(folder: Path, path: Path, found: Import) -> Path:
+def _keep(folder: Path, path: Path, found: Import, on: dt.date) -> Path:
     """The file as it is, its receipt, and the bytes of what was refused."""
-    kept = folder / f"{found.sha256[:12]}-{path.name}"
-    files.write_bytes(kept, files.read_bytes(path))
-    receipt = json.dumps(found.json(), ensure_ascii=False, indent=2)
+    kept = folder / f"{found.sha256[:12]}-{found.file}"
+    if kept != path:
+        files.write_bytes(kept, files.read_bytes(path))
+    told = found.json() | {"imported_on": on.isoformat()}
+    receipt = json.dumps(told, ensure_ascii=False, indent=2)
     files.write_text(kept.with_name(f"{kept.name}.receipt.json"), f"{receipt}\n")
     for number, entry in enumerate(found.refused, 1):
         name = f"{kept.name}.refused-{number:04}-line-{entry.line}"

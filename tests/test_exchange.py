@@ -16,6 +16,7 @@ from evidence.cli import main
 from evidence.errors import SchemaError, SourceError
 from evidence.exchange import dedupe_files, export, import_files
 from evidence.formats import read
+from evidence.restoring import restore_imports
 from evidence.store import Store
 from evidence.workspace import Workspace
 
@@ -100,6 +101,34 @@ def test_an_import_accounts_for_every_record_and_keeps_the_file_and_what_was_ref
     assert refused.read_bytes() == b"TY  - JOUR\nER  -\n"
     receipt = json.loads((folder / f"{kept.name}.receipt.json").read_text(encoding="utf-8"))
     assert (receipt["in_file"], receipt["read"]) == (3, 2)
+
+
+def test_what_was_imported_comes_back_when_the_store_is_deleted(review):
+    bring(review, "pubmed.nbib", "embase.ris")
+    (review / "embase.ris").write_text(RIS.replace("Lindqvist", "Lindquist"), encoding="utf-8")
+    bring(review, "embase.ris", "zotero.bib")
+    workspace, later = Workspace.at(review), TODAY + dt.timedelta(9)
+    before = held(review)
+    for path in workspace.var.glob("*.sqlite*"):
+        path.unlink()
+    ran = CliRunner().invoke(main, ["update", "--offline"])
+    assert "rowing: embase.ris: imported once more, from var/imports/" in ran.output
+    assert ran.output.count("imported once more") == 3
+    assert held(review) == before
+    assert restore_imports(workspace, "rowing", on=later) == ([], [])
+
+
+def test_an_import_that_cannot_come_back_is_named(review):
+    bring(review, "embase.ris", "zotero.bib")
+    workspace = Workspace.at(review)
+    for path in workspace.var.glob("*.sqlite*"):
+        path.unlink()
+    for path in (workspace.var / "imports" / "rowing").glob("*-embase.ris"):
+        path.unlink()
+    done, (fault,) = restore_imports(workspace, "rowing", on=TODAY)
+    assert done == ["zotero.bib"]
+    assert fault.startswith("var/imports/rowing/")
+    assert "-embase.ris cannot be imported once more: " in fault
 
 
 def test_a_doi_that_the_store_knows_makes_a_reference_that_record(review):

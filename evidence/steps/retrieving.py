@@ -22,6 +22,7 @@ from evidence.mirror import Mirror
 from evidence.model import Extraction
 from evidence.offline import update_all as update_offline
 from evidence.pubmed.archive import Archive, limit_from
+from evidence.restoring import restore_imports
 from evidence.retrieval import Update, mark_told, update_all
 from evidence.steps.outcome import Outcome, Say
 from evidence.store import Store
@@ -77,6 +78,18 @@ def pubmed(workspace: Workspace, environ: Mapping[str, str], say: Say) -> Iterat
     finally:
         eutils.close()
         archive.prune()
+
+
+def put_back(
+    workspace: Workspace, claim_ids: Sequence[str], *, on: dt.date
+) -> tuple[list[str], list[str]]:
+    """What was imported before the store was deleted, imported once more; said, and faults."""
+    said, faults = [], []
+    for claim_id in claim_ids:
+        done, lost = restore_imports(workspace, claim_id, on=on)
+        said += [f"{claim_id}: {name}: imported once more, from var/imports/" for name in done]
+        faults += lost
+    return said, faults
 
 
 def retrieve(

@@ -17,7 +17,7 @@ from evidence.pubmed.replayed import Replayed, archived_line, replay_records
 from evidence.query.lint import lint
 from evidence.second_sources import SECOND_COLUMNS, ask, client_of, second_rows
 from evidence.steps.outcome import Outcome, Say
-from evidence.steps.retrieving import Offline, alone, retrieve, told
+from evidence.steps.retrieving import Offline, alone, put_back, retrieve, told
 from evidence.store import Store
 from evidence.workspace import Workspace
 
@@ -40,6 +40,7 @@ def search(
     ids = workspace.chosen(claim_ids)
     claims = [workspace.claim(claim_id) for claim_id in ids]
     extractions = [read_extraction(workspace.root, claim_id) for claim_id in ids]
+    restored, lost = put_back(workspace, ids, on=on)
     outcome = told(
         retrieve(workspace, claims, extractions, environ=environ, on=on, say=say, offline=offline),
         workspace,
@@ -52,6 +53,8 @@ def search(
         facts["limits"] = claim.search.limits
         facts["peer_review"] = claim.search.peer_review
         facts["lint"] = [f"{f.severity}: {f.message}" for f in found if f.severity != "note"]
+    outcome.said += restored
+    outcome.faults += lost
     return outcome
 
 

@@ -16,7 +16,7 @@ from evidence.publish import publish
 from evidence.steps.assessing import assess_claim
 from evidence.steps.claims import refuse_errors
 from evidence.steps.outcome import Outcome, Say
-from evidence.steps.retrieving import Offline, alone, retrieve, told
+from evidence.steps.retrieving import Offline, alone, put_back, retrieve, told
 from evidence.workspace import Workspace
 
 
@@ -47,6 +47,7 @@ def update(
             sound.append((claim, extraction))
         except ToolkitError as fault:
             faults[claim_id] = fault
+    restored, lost = put_back(workspace, workspace.claim_ids(), on=on)
     to_search = [(c, e) for c, e in sound if c.id in chosen and not offline]
     if to_search:
         say(f"searching {'the mirror' if mirror else 'PubMed'} for {_claims(len(to_search))}")
@@ -62,6 +63,8 @@ def update(
         outcome = Outcome()
         if offline:
             outcome.said.append("PubMed was not searched: --offline")
+    outcome.said += restored
+    outcome.faults += lost
     failed = outcome.facts.get("failed_searches", {})
     rows: list[EvidenceRow] = []
     for claim, _ in sound:
