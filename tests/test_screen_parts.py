@@ -24,7 +24,6 @@ from evidence.screen.app import scheme_css
 from evidence.screen.guard import Address
 from evidence.screen.highlights import Highlights, segments, tidy
 from evidence.screen.lists import search_words
-from evidence.screen.orders import Orders
 from evidence.screen.passwords import Door, digest, read_passwords
 from evidence.screen.refused import Refused
 from evidence.screen.serve import Tls, listen, server_of
@@ -332,36 +331,6 @@ def test_the_schemes_by_choice_are_those_of_the_house():
     css = scheme_css(house)
     assert css.count("--paper") == 2
     assert ':root[data-scheme="dark"]' in css
-
-
-# --- orders --------------------------------------------------------------------------------------
-
-
-def test_an_order_is_learned_while_the_earlier_one_is_read():
-    records = [rows.record(n) for n in range(1, 41)]
-    orders = Orders(lambda: records, "sprint interval training")
-    try:
-        order = orders.of("Ana", dict)
-        assert order.ready.wait(30)
-        first = order.snapshot
-        assert all(int(name) % 5 == 0 for name in first.order[:8])
-        order.note({"1001": True, "1005": False, "1010": False})
-        order.ask(lambda engine: engine.order)
-        assert order.snapshot.version > first.version
-        assert not {"1001", "1005", "1010"} & set(order.snapshot.order)
-        order.note({"1005": None})
-        order.ask(lambda engine: engine.order)
-        assert "1005" in order.snapshot.order
-        records.append(rows.record(50))
-        orders.renew()
-        order.ask(lambda engine: engine.order)
-        assert "1050" in order.snapshot.known
-        assert order.outlook is not None
-        ben = orders.of("Ben", dict)
-        assert ben.ready.is_set()  # by the protocol, as everybody begins
-        assert all(int(name) % 5 == 0 for name in ben.snapshot.order[:8])
-    finally:
-        orders.stop()
 
 
 def test_help_and_faults_come_without_a_trace(tmp_path):

@@ -25,7 +25,7 @@ from evidence.triage.stopping import (
     remaining,
     verdicts,
 )
-from evidence.triage.stopping.conservative import few_drawn, hypergeometric_p
+from evidence.triage.stopping.conservative import few_drawn, hypergeometric_p, windows
 from evidence.triage.stopping.expected import odds, rediscovery_p
 from evidence.triage.stopping.remaining import RIDGE, at_most, calibrate
 from evidence.triage.stopping.state import fewest_missed
@@ -125,7 +125,7 @@ def test_the_conservative_rule_says_what_it_rests_on():
     verdict = conservative(bare("+" * 30 + "-" * 100, 5))
     assert verdict.stop
     assert "174 of 174 simulated runs" in verdict.words
-    assert "9.8 % of reviews fail" in verdict.words
+    assert "9.8% of reviews fail" in verdict.words
     assert "if the order is nowhere worse than a random one" in verdict.words
     assert "fewer than 20" not in verdict.words
     assert verdict.summary().startswith("conservative: stop. ")
@@ -134,7 +134,7 @@ def test_the_conservative_rule_says_what_it_rests_on():
 def test_another_target_has_no_record_of_how_often_it_held():
     verdict = conservative(bare("+" * 30 + "-" * 100, 5), target=0.9)
     assert "174" not in verdict.words
-    assert "measured at a target and a confidence of 95 % only" in verdict.words
+    assert "measured at a target and a confidence of 95% only" in verdict.words
     assert verdict.target == 0.9
 
 
@@ -164,6 +164,23 @@ def test_the_most_that_can_be_left_is_what_the_rule_does_not_reject():
         return min(ps)
 
     assert p(most) >= 0.05 > p(most + 1)
+
+
+@given(
+    st.text("+-", min_size=1, max_size=60),
+    st.integers(0, 400),
+    st.sampled_from([0.4771, 0.0493, 0.0251, 1.03e-6]),  # no probability is just that
+)
+def test_the_most_that_can_be_left_is_the_last_number_that_no_stretch_rejects(found, left, error):
+    state = bare(found, left)
+    drawn, hits, urn, _ = windows(state, 0.5)
+    allowed = [
+        missed
+        for missed in range(left + 1)
+        if not len(drawn)
+        or stats.hypergeom.cdf(hits, urn, np.minimum(hits + missed, urn), drawn).min() >= error
+    ]
+    assert at_most(state, error) == max(allowed)
 
 
 # --- the estimate --------------------------------------------------------------------------------
@@ -261,8 +278,8 @@ def test_the_default_stops_when_both_conditions_hold_and_its_words_lead_with_the
     verdict = expected(state)
     assert verdict.stop
     assert verdict.rule == DEFAULT_RULE == verdicts(state)[0].rule
-    assert verdict.words.index("96.6 %") < verdict.words.index("174 of 174")
-    assert "29 reviews without a failure show only that fewer than 9.8 %" in verdict.words
+    assert verdict.words.index("96.6%") < verdict.words.index("174 of 174")
+    assert "29 reviews without a failure show only that fewer than 9.8%" in verdict.words
     assert "fewer than 20 inclusions" not in verdict.words
     assert verdict.numbers["recall"] >= 0.95
     assert verdict.numbers["p"] <= 0.05

@@ -17,16 +17,19 @@ from typing import Any, TypeVar
 
 from evidence.errors import ToolkitError
 from evidence.model import Record
+from evidence.triage.collection import Collection
 from evidence.triage.engine import Engine
 from evidence.triage.explain import Depth
 from evidence.triage.stopping import Remaining, Verdict
 
 EVERY = 10  # decisions between two looks at the stopping rules
 IDLE_S = 0.7  # or so long after the last decision
+REST = 9.0  # times what the last look took, before the next one: with 8,000 decisions it takes 5 s
 UNCLAIMED = ""  # an order that was begun before anybody came; the first reviewer takes it
 MOST = 6  # orders kept in memory: that many people screen at one server at a time
 
 Answer = TypeVar("Answer")
+Label = TypeVar("Label", bool, bool | None)
 Labels = Mapping[str, bool]
 
 
@@ -55,9 +58,8 @@ class Order:
 
     Parameters
     ----------
-    records : sequence of Record
-    protocol : str
-        The words of the claim's protocol.
+    collect : callable
+        Gives the records as they are now, with their vectors.
     labels : mapping of str to bool
         What is known at the start, in the sequence of the decisions.
     first : Snapshot
@@ -68,22 +70,21 @@ class Order:
 
     def __init__(
         self,
-        records: Sequence[Record],
-        protocol: str,
+        collect: Callable[[], Collection],
         labels: Labels,
         *,
         first: Snapshot,
         begun: Callable[[Snapshot], None] = lambda snapshot: None,
     ) -> None:
-        self._records, self._protocol, self._begun = tuple(records), protocol, begun
+        self._collect, self._begun = collect, begun
         self._wanted: dict[str, bool] = dict(labels)
         self._news: dict[str, bool | None] = {}
         self._tasks: deque[tuple[Callable[[Engine], Any], Future[Any]]] = deque()
         self._renewed = True
         self._stopped = False
         self._wake = threading.Condition()
-        self._names: frozenset[str] = frozenset()  # of the records that the engine has
         self._looked = -1  # decisions that the stopping rules have seen
+        self._rested = 0.0  # the moment from which they may look again
         self.snapshot = first
         self.outlook: Outlook | None = None
         self.ready = threading.Event()
@@ -108,10 +109,10 @@ class Order:
             if self._news:
                 self._wake.notify()
 
-    def renew(self, records: Sequence[Record]) -> None:
-        """Make the order anew, over more records; until then the old one stands."""
+    def renew(self) -> None:
+        """Make the order anew, of the records as they are now; until then the old one stands."""
         with self._wake:
-            self._records, self._renewed = tuple(records), True
+            self._renewed = True
             self._wake.notify()
 
     def ask(self, question: Callable[[Engine], Answer], *, wait: float = 20.0) -> Answer | None:
@@ -138,50 +139,52 @@ class Order:
         while True:
             with self._wake:
                 while not (self._stopped or self._renewed or self._news or self._tasks):
-                    if not self._wake.wait(timeout=IDLE_S if self._behind(engine) else None):
+                    rest = max(IDLE_S, self._rested - time.monotonic())
+                    if not self._wake.wait(timeout=rest if self._behind(engine) else None):
                         break
                 if self._stopped:
                     return
                 renewed, self._renewed = self._renewed, False
                 news, self._news = self._news, {}
                 wanted = dict(self._wanted)
-                records = self._records
                 tasks = list(self._tasks)
                 self._tasks.clear()
             try:
                 if renewed or engine is None:
-                    engine = self._made(records, wanted)
+                    engine = self._made(wanted)
                     self._publish(engine)
                 elif news:
-                    for record, label in news.items():
-                        if record in self._names:
-                            engine.decide(record, label)
+                    engine.decide_all(_known(engine, news))
                     self._publish(engine)
-                if self._behind(engine, EVERY if news or tasks else 1):
-                    self._look_out(engine)
             except Exception:  # decisions are safe in the log; only their order stays as it was
-                traceback.print_exc(file=sys.stderr)
-                self.ready.set()
+                self._failed()
             for question, future in tasks:
                 _answer(question, engine, future)
+            try:
+                if engine is not None and self._behind(engine, EVERY if news or tasks else 1):
+                    self._look_out(engine)
+            except Exception:
+                self._failed()
 
-    def _made(self, records: Sequence[Record], wanted: Labels) -> Engine:
-        engine = Engine(records, self._protocol)
-        self._names = frozenset(r.pmid for r in records)
-        first = Snapshot(engine.order, self._names, engine.method)
+    def _failed(self) -> None:
+        traceback.print_exc(file=sys.stderr)
+        self.ready.set()
+
+    def _made(self, wanted: Labels) -> Engine:
+        engine = Engine.over(self._collect())
+        first = Snapshot(engine.order, engine.collection.names, engine.method)
         self._begun(first)
         if not self.ready.is_set():  # thousands of decisions take their time: read on meanwhile
             self.snapshot = first
             self.ready.set()
-        for record, label in wanted.items():
-            if record in self._names:
-                engine.decide(record, label)
-        self._looked = -1
+        engine.decide_all(_known(engine, wanted))
+        self._looked, self._rested = -1, 0.0
         return engine
 
     def _publish(self, engine: Engine) -> None:
         version = self.snapshot.version + 1
-        self.snapshot = Snapshot(engine.order, self._names, engine.method, version)
+        names = engine.collection.names
+        self.snapshot = Snapshot(engine.order, names, engine.method, version)
         self.ready.set()
 
     def _behind(self, engine: Engine | None, least: int = 1) -> bool:
@@ -191,8 +194,17 @@ class Order:
         return self._looked < 0 or abs(_decided(engine) - self._looked) >= least
 
     def _look_out(self, engine: Engine) -> None:
+        begun = time.monotonic()
+        if begun < self._rested:
+            return
         self._looked = _decided(engine)
         self.outlook = Outlook(engine.recall(), engine.verdicts(), engine.depths(), self._looked)
+        now = time.monotonic()
+        self._rested = now + REST * (now - begun)
+
+
+def _known(engine: Engine, labels: Mapping[str, Label]) -> dict[str, Label]:
+    return {name: y for name, y in labels.items() if name in engine.collection.names}
 
 
 def _decided(engine: Engine) -> int:
@@ -228,6 +240,8 @@ class Orders:
     def __init__(self, records: Callable[[], Sequence[Record]], protocol: str) -> None:
         self._records, self._protocol = records, protocol
         self._orders: dict[str, Order] = {}
+        self._held: tuple[tuple[Record, ...], Collection] | None = None
+        self._counting = threading.Lock()
         self._first = Snapshot()
         self._mutex = threading.RLock()
 
@@ -243,14 +257,21 @@ class Orders:
                     oldest = min(self._orders, key=lambda name: self._orders[name].used)
                     self._orders.pop(oldest).stop()
                 order = self._orders[reviewer] = Order(
-                    self._records(),
-                    self._protocol,
+                    self._collected,
                     labels(),
                     first=self._first,
                     begun=self._keep_first,
                 )
             order.used = time.monotonic()
             return order
+
+    def _collected(self) -> Collection:
+        """The records as they are now; their words are counted once for all reviewers."""
+        with self._counting:
+            records = tuple(self._records())
+            if self._held is None or self._held[0] != records:
+                self._held = (records, Collection.of(records, self._protocol))
+            return self._held[1]
 
     def _keep_first(self, snapshot: Snapshot) -> None:
         # Before any decision all reviewers have one order: nobody waits for a second one.
@@ -261,9 +282,8 @@ class Orders:
             return dict(self._orders)
 
     def renew(self) -> None:
-        records = self._records()
         for order in self.live().values():
-            order.renew(records)
+            order.renew()
 
     def stop(self) -> None:
         for order in self.live().values():

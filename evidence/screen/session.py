@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from evidence.claims import Claim
 from evidence.model import Decision, Record, ScreeningFlow, Stage
+from evidence.screen.certificates import Offer, Sample, offer
 from evidence.screen.desk import KeyedDesk
 from evidence.screen.highlights import Highlights
 from evidence.screen.holdings import Arrival, Holdings
@@ -23,6 +25,7 @@ from evidence.screen.shown import journal, shown
 from evidence.screen.wordlists import WordLists
 from evidence.screening import FULL, TITLE
 from evidence.screening.agreement import Agreement, agreement
+from evidence.screening.certificates import CertificateLog, Drawn
 from evidence.triage.explain import Doubt
 from evidence.workspace import Workspace
 
@@ -51,8 +54,10 @@ class ScreenSession:
         self.desk = KeyedDesk.open(workspace.root, claim)
         self.holdings = Holdings(workspace.store, claim.id)
         self.words = WordLists(workspace.root, claim)
+        self.certificates = CertificateLog.of(workspace.root, claim.id)
         self.orders = Orders(lambda: tuple(self.holdings.records.values()), claim.protocol_text())
         self._mine: dict[tuple[str, Stage], Mine] = {}
+        self._samples: dict[str, list[Sample]] = {}
         self._generation = self.desk.log.generation
         self._mutex = threading.RLock()
         self.holdings.heard_by(self._arrived)
@@ -83,6 +88,7 @@ class ScreenSession:
         if self.desk.log.generation != self._generation:  # somebody rewrote the file
             self._generation = self.desk.log.generation
             self._mine.clear()
+            self._samples.clear()
             for reviewer, order in self._claimed():
                 labels = self.mine(reviewer, TITLE).labels()
                 order.note({name: labels.get(name) for name in self.holdings.records})
@@ -92,6 +98,8 @@ class ScreenSession:
             return
         for mine in self._mine.values():
             mine.take(records)
+        for sample in (each for samples in self._samples.values() for each in samples):
+            sample.take(records)
         for reviewer, order in self._claimed():
             mine = self.mine(reviewer, TITLE)
             order.note({record: mine.label(record) for record in records})
@@ -136,7 +144,8 @@ class ScreenSession:
     ) -> dict[str, Any]:
         mine = self.mine(reviewer, stage)
         found = shown(self.record(name), words or self.words.of(reviewer))
-        return found | {"mine": mine.json(name), "note": mine.note(name)}
+        sample = stage == TITLE and name in self.sample(reviewer)
+        return found | {"mine": mine.json(name), "note": mine.note(name), "sample": sample}
 
     def prepared(self, reviewer: str) -> bool:
         """Whether there is an order; waits a little for the first one."""
@@ -154,7 +163,9 @@ class ScreenSession:
         found = []
         with self._mutex:
             mine = self.mine(reviewer, stage)
-            for name in self._sequence(snapshot.order, snapshot.known, records, stage):
+            drawn = self.sample(reviewer) if stage == TITLE else {}
+            usual = self._sequence(snapshot.order, snapshot.known, records, stage)
+            for name in chain(drawn, (n for n in usual if n not in drawn)):
                 if name not in without and name in records and mine.waits(name):
                     found.append(name)
                     if most is not None and len(found) >= most:
@@ -200,9 +211,15 @@ class ScreenSession:
             records = {
                 name: self.record_json(name, reviewer, stage, words)
                 for name in order
-                if name not in have
+                if name not in have or name in self.holdings.revised
             }
-            return {"order": order, "records": records, "state": self.state(reviewer, stage)}
+            drawn = self.sample(reviewer) if stage == TITLE else {}
+            return {
+                "order": order,
+                "sample": [name for name in order if name in drawn],
+                "records": records,
+                "state": self.state(reviewer, stage),
+            }
 
     # --- questions to the order ------------------------------------------------------------------
 
@@ -291,6 +308,89 @@ class ScreenSession:
             self.desk.resolve_once(key, name, stage, reviewer, decision, reason=reason, note=note)
         self.refresh()
 
+    # --- certificates ----------------------------------------------------------------------------
+
+    def samples(self, reviewer: str) -> list[Sample]:
+        """A reviewer's attempts to certify, the first one first."""
+        with self._mutex:
+            attempts, mine = self.certificates.attempts(reviewer), self.mine(reviewer, TITLE)
+            known = self._samples.get(reviewer, [])
+            if tuple(s.drawn for s in known) != attempts or any(s.mine is not mine for s in known):
+                known = self._samples[reviewer] = [Sample(drawn, mine) for drawn in attempts]
+            return known
+
+    def sample(self, reviewer: str) -> dict[str, None]:
+        """The records of the last sample that are still to be read, in the sequence drawn."""
+        samples = self.samples(reviewer)
+        return samples[-1].to_read() if samples else {}
+
+    def offer(
+        self, reviewer: str, *, target: float | None = None, confidence: float | None = None
+    ) -> Offer:
+        """What a sample drawn now would be; see `evidence.screen.certificates.offer`."""
+        with self._mutex:
+            return self._offer(reviewer, target, confidence)[0]
+
+    def _offer(
+        self, reviewer: str, target: float | None, confidence: float | None
+    ) -> tuple[Offer, list[str]]:
+        mine, held = self.mine(reviewer, TITLE), self.holdings.records
+        unscreened = [name for name in held if mine.waits(name)]
+        drawn = self.certificates.every(reviewer)
+        found = offer(
+            self.samples(reviewer),
+            number=max((one.attempt for one in drawn), default=0) + 1,
+            unscreened=len(unscreened),
+            included=sum(label for name, label in mine.labels().items() if name in held),
+            held=held,
+            target=target,
+            confidence=confidence,
+        )
+        return found, unscreened
+
+    def certify(
+        self, reviewer: str, *, attempt: int, size: int, target: float, confidence: float
+    ) -> Drawn:
+        """Draw a reviewer's next sample, as it was offered.
+
+        Raises
+        ------
+        Refused
+            409 where it is not what would be drawn now, or none can be drawn.
+        ToolkitError
+            If it could not be kept; then nothing was drawn.
+        """
+        with self._mutex, self.desk.held(), self.desk.reading() as changed:
+            self._take(changed)
+            now, unscreened = self._offer(reviewer, target, confidence)
+            if now.why_not:
+                raise Refused(409, now.why_not)
+            if attempt != now.attempt:
+                raise Refused(409, f"attempt {attempt} was drawn already", "open the page anew")
+            if (size, target, confidence) != (now.size, now.target, now.confidence):
+                raise Refused(
+                    409,
+                    f"the sample would have {now.size:,} records now, not {size:,}",
+                    "look at the offer again",
+                )
+            if not now.size:
+                raise Refused(409, "there is nothing to draw: recall cannot fall below the target")
+            return self.certificates.draw(
+                lambda clock: now.drawn(reviewer, unscreened, clock, len(self.holdings.records))
+            )
+
+    def _certificate(self, reviewer: str) -> dict[str, Any] | None:
+        samples = self.samples(reviewer)
+        if not samples:
+            return None
+        last = samples[-1]
+        return {
+            "attempt": last.drawn.attempt,
+            "status": last.status,
+            "words": last.line,
+            "told": last.told,
+        }
+
     def second_look(self, reviewer: str) -> tuple[Doubt, ...] | None:
         """Decisions that all the others speak against; None while the order is made anew."""
         return self.order(reviewer).ask(lambda engine: engine.second_look())
@@ -345,6 +445,7 @@ class ScreenSession:
                 "estimate": self._estimate(order) if stage == TITLE else "",
                 "arrived": len(self.holdings.arrived),
                 "quiet": self._quiet(order),
+                "certificate": self._certificate(reviewer) if stage == TITLE else None,
                 "conflicts": len(mine.conflicts()),
                 "empty": self._empty(reviewer, stage, records),
             }

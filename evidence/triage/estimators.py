@@ -90,8 +90,7 @@ class TriageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         weights = np.where(relevant, scale, one * scale) * (self.C / model.C)
         similar = (rows @ rows.T).toarray()
         machine = Machine()
-        for i, label in enumerate(relevant):
-            machine.add(similar[i, :i], float(similar[i, i]), bool(label))
+        machine.extend(similar, similar.diagonal(), relevant)
         beta = machine.solve(weights)
         self.coef_ = np.asarray(rows.T @ beta)[None, :]
         self.intercept_ = np.array([beta.sum()])

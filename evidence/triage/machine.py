@@ -36,6 +36,7 @@ MARGIN = 1e-9  # how far beyond the margin a record must be to leave or enter th
 SMALL = 150  # rows; so few are factorised in less time than a few rounds take
 ROUNDS = 100  # of conjugate gradients, before the system is factorised instead
 EXCHANGES = 200
+BORDERED = 8  # included rows that came since an inverse was made; for more it is made anew
 
 Floats = NDArray[np.float64]
 
@@ -77,15 +78,34 @@ class Machine:
         own : float
             Its similarity to itself.
         """
-        place = self.size
-        if place == len(self._beta):
-            self._grow(2 * place if place < 2_000 else place + place // 4)
-        self._similar[place, :place] = self._similar[:place, place] = similar
-        self._similar[place, place] = own
-        self._relevant[place], self._support[place], self._beta[place] = relevant, True, 0.0
-        self._total += 2 * float(similar.sum())
-        self.size += 1
-        self._block = None if relevant else self._block
+        self.extend(np.append(similar, own)[None, :], np.array([own]), np.array([relevant]))
+
+    def extend(self, similar: Floats, own: Floats, relevant: NDArray[np.bool_]) -> None:
+        """Append k rows.
+
+        Parameters
+        ----------
+        similar : array, shape (k, size + k)
+            Their similarities to the rows there are, then to each other.
+        own, relevant : array, shape (k,)
+            Their similarities to themselves, whatever ``similar`` says of these; their classes.
+        """
+        before, size = self.size, self.size + len(own)
+        if size > len(self._beta):
+            self._grow(2 * size if size < 2_000 else size + size // 4)
+        new = slice(before, size)
+        self._similar[new, :size] = similar
+        self._similar[:before, new] = similar[:, :before].T
+        among = self._similar[new, new]
+        self._total += 2 * float(similar[:, :before].sum()) + float(among.sum() - among.trace())
+        among[np.diag_indices(len(own))] = own
+        self._relevant[new], self._support[new], self._beta[new] = relevant, True, 0.0
+        self.size = size
+
+    def reserve(self, more: int) -> None:
+        """Make room for so many rows more."""
+        if self.size + more > len(self._beta):
+            self._grow(self.size + more + 64)
 
     def change(self, place: int, relevant: bool) -> None:
         """Give a row the other class."""
@@ -137,7 +157,7 @@ class Machine:
         fewest, patience = self.size + 1, 10
         for _ in range(EXCHANGES):
             inside = self._support[: self.size]
-            beta = self._within(inside, ridge, y, tolerance)
+            beta = self._within(inside, ridge, y, self.beta, tolerance=tolerance)
             self._beta[: self.size] = beta
             wrong = inside & (y * beta < -margin)
             if not inside.all():
@@ -157,9 +177,15 @@ class Machine:
         raise NotConverged(f"the support vector machine did not settle in {EXCHANGES} exchanges")
 
     def _within(
-        self, inside: NDArray[np.bool_], ridge: Floats, y: Floats, tolerance: float
+        self,
+        inside: NDArray[np.bool_],
+        ridge: Floats,
+        y: Floats,
+        start: Floats,
+        *,
+        tolerance: float = TOLERANCE,
     ) -> Floats:
-        """The solution where only the rows inside count."""
+        """The solution of the equation above where only the rows inside count."""
         if self.size <= SMALL:
             self.uncertain = 0.0
             return self._directly(inside, ridge, y)
@@ -170,7 +196,7 @@ class Machine:
             return product
 
         nearly = self._preconditioner(inside, ridge)
-        beta: Floats = self.beta * mask
+        beta: Floats = start * mask
         residual = y * mask - times(beta)
         step = z = nearly(residual)
         slope = float(residual @ z)
@@ -204,20 +230,15 @@ class Machine:
 
     def _system(self, rows: NDArray[np.intp], ridge: Floats) -> Floats:
         """The matrix of the equation above for some rows."""
-        system: Floats = self.similar[np.ix_(rows, rows)] + 1
+        whole = len(rows) == self.size
+        system: Floats = (self.similar if whole else self.similar[np.ix_(rows, rows)]) + 1
         system[np.diag_indices(len(rows))] += ridge[rows]
         return system
 
     def _preconditioner(self, inside: NDArray[np.bool_], ridge: Floats) -> Any:
         """An easy inverse: exact among the included, diagonal among the excluded, plus constant."""
         few = np.flatnonzero(self.relevant)
-        same = self._block is not None and np.allclose(self._block[1], ridge[few], rtol=0.02)
-        if not same:
-            system = self._similar[np.ix_(few, few)]
-            system[np.diag_indices(len(few))] += ridge[few]
-            self._block = (linalg.inv(system), ridge[few].copy())
-        assert self._block is not None
-        inverse = self._block[0]
+        inverse = self._included(few, ridge)
         pairs = self.size * (self.size - 1)
         mean = self._total / pairs if pairs else 0.0
         other = np.where(inside, 1 / (ridge + self.similar.diagonal() - mean), 0.0)
@@ -237,6 +258,35 @@ class Machine:
             return z
 
         return nearly
+
+    def _included(self, few: NDArray[np.intp], ridge: Floats) -> Floats:
+        """Inverse of the system of the included, nearly: the last one, where little has changed.
+
+        A row more borders it (the inverse of a partitioned matrix: Banachiewicz 1937).
+        """
+        inverse, known = self._block or (np.empty((0, 0)), np.empty(0))
+        more = few[len(known) :]
+        if (
+            not len(known)
+            or len(more) > BORDERED
+            or not np.allclose(known, ridge[few[: len(known)]], rtol=0.02)
+        ):
+            system = self._similar[np.ix_(few, few)]
+            system[np.diag_indices(len(few))] += ridge[few]
+            inverse, more = linalg.inv(system), few[:0]
+            known = ridge[few]
+        for place in more:
+            size = len(known)
+            shares = inverse @ self._similar[few[:size], place]
+            left = self._similar[place, place] + ridge[place]
+            left -= self._similar[place, few[:size]] @ shares
+            border = np.append(-shares, 1.0)
+            bigger = np.zeros((size + 1, size + 1), order="F")
+            bigger[:size, :size] = inverse
+            inverse = linalg.blas.dger(1 / left, border, border, a=bigger, overwrite_a=True)
+            known = np.append(known, ridge[place])
+        self._block = (inverse, known)
+        return inverse
 
     # --- leaving one out -------------------------------------------------------------------------
 
@@ -261,11 +311,11 @@ class Machine:
         beta, scores = self.beta, self.fitted()
         y = np.where(self.relevant, 1.0, -1.0)
         rows = np.flatnonzero(self._support[: self.size])
-        scores[rows] = y[rows] - beta[rows] / self._inverse_diagonal(rows, weights)
+        scores[rows] = y[rows] - beta[rows] / self._inverse_diagonal(rows, 1 / (2 * C * weights))
         return scores
 
-    def _inverse_diagonal(self, rows: NDArray[np.intp], weights: Floats) -> Floats:
-        system = self._system(rows, 1 / (2 * C * weights))
+    def _inverse_diagonal(self, rows: NDArray[np.intp], ridge: Floats) -> Floats:
+        system = self._system(rows, ridge)
         lower, failed = linalg.lapack.dpotrf(system.T, lower=1, clean=1, overwrite_a=1)
         if failed:
             raise NotConverged("the decided records' similarities cannot be factorised")
@@ -278,10 +328,10 @@ class Machine:
         beta = self.beta.copy()
         if not self._support[place]:
             return beta
-        rows = np.flatnonzero(self._support[: self.size])
-        unit = (rows == place).astype(float)
-        column = linalg.solve(self._system(rows, 1 / (2 * C * weights)), unit, assume_a="pos")
-        at = int(np.flatnonzero(unit)[0])
-        beta[rows] -= column * (beta[place] / column[at])
+        unit = np.zeros(self.size)
+        unit[place] = 1.0
+        inside = self._support[: self.size]
+        column = self._within(inside, 1 / (2 * C * weights), unit, np.zeros(self.size))
+        beta -= column * (beta[place] / column[place])
         beta[place] = 0.0
         return beta

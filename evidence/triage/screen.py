@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ from evidence.triage.spaces import Space
 # Scores are compared to so many decimals; the solver gives eleven. Records that differ by less are
 # equal, and the lot decides, so that the order cannot depend on the way to the optimum.
 DECIMALS = 9
+TOGETHER = 500  # new decisions whose similarities are computed at once
+FEW = 8  # new decisions; so few are as soon learned one by one
 ROUGH = 1e-6  # residual that is enough to see which record leads
 
 Floats = NDArray[np.float64]
@@ -36,6 +40,7 @@ class Screen:
         self.space = space
         self.of = space.n if of is None else of
         self.lots = np.random.default_rng(seed).permutation(space.n)
+        self._by_lot = np.argsort(self.lots)
         self.decided = np.zeros(space.n, dtype=bool)
         self.relevant = np.zeros(space.n, dtype=bool)
         self.machine = Machine()
@@ -71,10 +76,35 @@ class Screen:
             return
         self._scores = None
 
+    def decide_all(self, decisions: Mapping[int, bool | None]) -> None:
+        """As `decide` on each, with all that is new learned at once."""
+        new = {i: y for i, y in decisions.items() if y is not None and i not in self._place}
+        if len(new) < FEW:
+            new = {}
+        else:
+            self._add_all(new)
+        for record, relevant in decisions.items():
+            if record not in new:
+                self.decide(record, relevant)
+
     def _add(self, record: int, relevant: bool) -> None:
         asked = self.space.asked[record]
         similar = np.concatenate([[asked], self.space.similar(record)])
         self.machine.add(similar, float(self.space.own[record]), relevant)
+        self._note(record, relevant)
+
+    def _add_all(self, decisions: Mapping[int, bool]) -> None:
+        rows = np.fromiter(decisions, dtype=np.intp)
+        self.machine.reserve(len(rows))
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            for record in some.tolist():
+                self._note(record, decisions[record])
+            similar = np.column_stack([self.space.asked[some], self.space.table(some)])
+            self.machine.extend(similar, self.space.own[some], self.relevant[some])
+        self._scores = None
+
+    def _note(self, record: int, relevant: bool) -> None:
         self.space.select(record)
         self._place[record] = len(self.records)
         self.records.append(record)
@@ -137,8 +167,8 @@ class Screen:
 
     def order(self) -> NDArray[np.intp]:
         """The unscreened records, highest score first."""
-        left = np.flatnonzero(~self.decided)
-        order: NDArray[np.intp] = left[np.lexsort((self.lots[left], -self.scores()[left]))]
+        left = self._by_lot[~self.decided[self._by_lot]]
+        order: NDArray[np.intp] = left[np.argsort(-self.scores()[left], kind="stable")]
         return order
 
     def best(self) -> int:

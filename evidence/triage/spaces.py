@@ -10,6 +10,8 @@ from scipy import sparse
 
 from evidence.triage.features import Features
 
+OFTEN = 0.05  # share of the records that have a term from which a full column is the faster way
+
 Floats = NDArray[np.float64]
 
 
@@ -29,6 +31,9 @@ class Space(Protocol):
 
     def similar(self, record: int) -> Floats:
         """Inner products of a record with those decided on."""
+
+    def table(self, records: NDArray[np.intp]) -> Floats:
+        """Inner products of k records with those decided on, (k, size)."""
 
     def weighted(self, beta: Floats) -> Floats:
         """(n,) of each record with the weighted sum of those decided on."""
@@ -86,6 +91,15 @@ class Terms:
         products: Floats = self._selected() @ self._work
         self._work[columns] = 0.0
         return products
+
+    def table(self, records: NDArray[np.intp]) -> Floats:
+        # Frequent terms as full columns, by the fast product of full matrices; the others, which
+        # few pairs share, by that of sparse ones.
+        known, asking = self._selected(), self._matrix[records]
+        often = np.bincount(known.indices, minlength=known.shape[1]) > OFTEN * known.shape[0]
+        found: Floats = (asking[:, ~often] @ known[:, ~often].T).toarray()
+        found += asking[:, often].toarray() @ known[:, often].toarray().T
+        return found
 
     def weighted(self, beta: Floats) -> Floats:
         products: Floats = self._matrix @ self.direction(beta)
@@ -170,6 +184,10 @@ class Gram:
 
     def similar(self, record: int) -> Floats:
         found: Floats = self._rows[: self._size, record].copy()
+        return found
+
+    def table(self, records: NDArray[np.intp]) -> Floats:
+        found: Floats = self._rows[: self._size, records].T
         return found
 
     def weighted(self, beta: Floats) -> Floats:

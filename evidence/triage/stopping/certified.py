@@ -91,7 +91,7 @@ class Certificate:
         elif hits:
             words = (
                 f"Not certified: {hits} of {drawn} turned out relevant. Screen on, then draw a new "
-                f"sample; it has to be larger, for every attempt spends part of the error."
+                "sample: a larger share, for every attempt spends part of the error."
             )
         else:
             words = f"Not yet certified: {open_} of {drawn} are to be read still."

@@ -76,12 +76,12 @@ def expected(state: State, *, target: float = TARGET, confidence: float = CONFID
     if target == TARGET and confidence == CONFIDENCE:
         held = (
             "When the rule is chosen anew without the review that it is tested on, it reaches "
-            "95 % in 96.6 % of simulated runs; as it stands it did in 174 of 174 runs of 29 past "
-            "reviews, which were known when it was chosen, and saved about 28 % of the reading. "
-            "29 reviews without a failure show only that fewer than 9.8 % of reviews fail."
+            "95% in 96.6% of simulated runs; as it stands it did in 174 of 174 runs of 29 past "
+            "reviews, which were known when it was chosen, and saved about 28% of the reading. "
+            "29 reviews without a failure show only that fewer than 9.8% of reviews fail."
         )
     else:
-        held = "How often it holds was measured at a target and a confidence of 95 % only."
+        held = "How often it holds was measured at a target and a confidence of 95% only."
     if known:
         rests = (
             f"Estimated recall {recall:.1%}, to reach {target:.0%}; p = {p:.3g} that so few late "

@@ -149,9 +149,21 @@ def at_most(state: State, error: float) -> int:
     The highest number that `hypergeometric_p` would not reject at this error.
     """
     drawn, hits, urn, _ = windows(state, 0.5)
-    low, high = 0, state.left
-    while low < high and len(drawn):
-        middle = (low + high + 1) // 2
-        p = np.min(few_drawn(hits, urn, np.minimum(hits + middle, urn), drawn))
-        low, high = (middle, high) if p >= error else (low, middle - 1)
-    return high
+    most = state.left
+
+    def p(missed: int, some: slice = slice(None)) -> Floats:
+        relevant = np.minimum(hits[some] + missed, urn[some])
+        return few_drawn(hits[some], urn[some], relevant, drawn[some])
+
+    while len(drawn) and (ps := p(most)).min() < error:
+        # The stretch that says no most clearly is asked alone for the most that it allows.
+        worst = int(np.argmin(ps))
+        low, high = 0, most - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if p(middle, slice(worst, worst + 1))[0] >= error:
+                low = middle
+            else:
+                high = middle - 1
+        most = high
+    return most
