@@ -41,6 +41,7 @@ WRITES = (
     "/api/note",
     "/api/words",
     "/api/resolve",
+    "/api/certificate",
     "/api/name",
     "/api/leave",
 )

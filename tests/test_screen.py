@@ -223,6 +223,7 @@ def test_a_full_text_is_excluded_for_a_reason_only(server):
     assert "reason" in bare.json()["error"]
     assert browser.decide(1005, "exclude", stage="full-text", reason="no BDNF").status_code == 200
     assert browser.decide(1005, "not-retrieved", stage="title-abstract").status_code == 422
+    assert browser.decide(1005, "include", reason="not in humans").status_code == 422
 
 
 def test_the_full_text_stage_holds_what_was_included(server):

@@ -28,7 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("", "records", "decided", "second-look", "conflicts", "agreement", "progress", "settings")
 
 # Buttons and links that stand alone and are lower than a finger.
-SMALL_TARGETS = """() => [...document.querySelectorAll('button, .menu a, select, summary')]
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+    'button, .menu a, select, summary, textarea, .links a, .pager a, .line-title, .case h3 a,'
+    + 'input:not([type=radio], [type=checkbox], [type=hidden]),'
+    + 'label:has([type=radio], [type=checkbox])')]
   .filter(e => e.checkVisibility() && !e.closest('.visually-hidden'))
   .map(e => [e.textContent.trim().slice(0, 30), e.getBoundingClientRect().height])
   .filter(([, height]) => height < 43.5)"""
@@ -177,7 +180,15 @@ def person(chromium):
         page.wait_for_selector("#record:not([aria-busy])")
         return page
 
-    come.said = said
+    def bare(running: Running, size, **more):
+        contexts.append(
+            chromium.new_context(viewport={"width": size[0], "height": size[1]}, **more)
+        )
+        page = contexts[-1].new_page()
+        page.goto(running.base)
+        return page
+
+    come.said, come.bare = said, bare
     yield come
     for context in contexts:
         context.close()
@@ -410,6 +421,74 @@ def test_two_people_disagree_and_settle_it(running, person):
     assert "Ana and Ben" in ben.locator("main").inner_text()
 
 
+def looks_right(page) -> None:
+    """At both widths, in both schemes; ends as it began."""
+    for size in (PHONE, WIDE):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            assert page.evaluate(STICKING_OUT) == []
+            assert page.evaluate(LOW_CONTRAST) == []
+            assert size == WIDE or page.evaluate(SMALL_TARGETS) == []
+
+
+def test_a_certificate_is_drawn_and_read_by_keyboard(running, person):
+    server = running(40, "--reviewer", "Ana")
+    page = person(server)
+    for _ in range(3):
+        record = shown(page)
+        page.keyboard.press("i")
+        wait_for_next(page, f"PMID {record}")
+    until(page, "document.querySelector('#counts').textContent.includes('3 of 40')")
+    assert page.locator("#sample").is_hidden()
+    page.goto(f"{server.base}/progress")
+    page.wait_for_selector("[data-draw] button:enabled")
+    button = page.locator("[data-draw] button")
+    size = int(re.search(r"Draw (\d+) records", button.inner_text())[1])
+    assert f"{size} records to read" in " ".join(page.locator(".offer").inner_text().split())
+    button.press("Enter")
+    page.wait_for_url("**drawn=1**")
+    assert f"0 of {size} read, none relevant" in page.locator("main").inner_text()
+    assert page.locator("[data-draw]").count() == 0
+    looks_right(page)
+    page.get_by_role("link", name="Read the sample").press("Enter")
+    page.wait_for_selector("#record:not([aria-busy])")
+    until(page, "!document.querySelector('#sample').hidden")
+    looks_right(page)
+    for at in range(3):
+        until(page, "!document.querySelector('#sample').hidden")
+        assert page.locator("#title").get_attribute("aria-describedby") == "sample"
+        until(
+            page,
+            "words => document.querySelector('#certificate').textContent.includes(words)",
+            arg=f"{at} of {size} read, none relevant",
+        )
+        record = shown(page)
+        if at == 1:  # what is taken back is to be read again
+            page.keyboard.press("i")
+            until(page, "document.querySelector('#quiet').textContent.includes('has failed')")
+            until(page, "document.querySelector('#sample').hidden")
+            page.keyboard.press("z")
+            until(page, "!document.querySelector('#sample').hidden")
+            assert shown(page) == record
+        page.keyboard.press("u" if at == 2 else "e")
+        if at < 2:
+            page.keyboard.press("e")
+        wait_for_next(page, f"PMID {record}")
+    until(page, "document.querySelector('#certificate').textContent.includes('1 unsure')")
+    record = shown(page)
+    page.keyboard.press("i")
+    until(page, "document.querySelector('#certificate').textContent.includes('failed')")
+    until(page, "document.querySelector('#sample').hidden")
+    page.locator("#certificate").press("Enter")
+    page.wait_for_url("**/progress**")
+    text = page.locator("main").inner_text()
+    assert "Not certified: 1 of" in text
+    looks_right(page)
+    assert "This would be attempt 2" in text
+
+
 def test_words_are_marked_in_two_shapes(standing, person):
     page = person(standing, scheme="light")
     page.goto(f"{standing.base}/?record=1015")
@@ -456,6 +535,16 @@ def test_every_page_fits_and_can_be_read(standing, person, size, scheme):
         assert page.evaluate(LOW_CONTRAST) == [], name
         if size == PHONE:
             assert page.evaluate(SMALL_TARGETS) == [], name
+    page.goto(standing.base)
+    page.wait_for_selector("#record:not([aria-busy])")
+    for key, dialog in (("e", "reasons"), ("n", "note"), ("?", "help")):
+        page.keyboard.press(key)
+        page.wait_for_selector(f"#{dialog}-dialog[open]")
+        assert page.evaluate(STICKING_OUT) == [], dialog
+        assert page.evaluate(LOW_CONTRAST) == [], dialog
+        if size == PHONE:
+            assert page.evaluate(SMALL_TARGETS) == [], dialog
+        page.keyboard.press("Escape")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
 
@@ -470,6 +559,87 @@ def test_the_switch_overrules_the_scheme_of_the_system(standing, person):
     assert page.evaluate(ground) == "rgb(21, 23, 26)"
 
 
+def test_what_a_key_opens_is_seen_and_the_record_stays_where_it_is(standing, person):
+    page = person(standing)
+    inside = """id => { const [a, b, bar] = [`#${id}`, '.beside', '.bar']
+        .map(place => document.querySelector(place).getBoundingClientRect());
+        return a.top >= b.top - 1 && b.bottom <= bar.top
+          && (a.bottom <= b.bottom + 1 || Math.abs(a.top - b.top) < 2) && scrollY === 0; }"""
+    for key, name in (("w", "why"), ("r", "similar"), ("h", "words")):
+        page.keyboard.press(key)
+        until(page, f"document.querySelector('#{name} li, #{name} textarea') !== null")
+        until(page, inside, arg=name)
+    assert page.evaluate("document.activeElement.id") == "words-include"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") == "title"
+    assert page.evaluate("scrollY") == 0
+
+
+def test_on_a_phone_what_a_key_opens_is_on_the_screen(standing, person):
+    page = person(standing, PHONE)
+    page.keyboard.press("w")
+    page.wait_for_selector("#why-words li")
+    until(
+        page,
+        "(b => b.top >= 0 && b.bottom < innerHeight / 2)"
+        "(document.querySelector('#why summary').getBoundingClientRect())",
+    )
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_without_a_script_everything_can_be_read_and_nothing_pretends(standing, person, size):
+    cookies = person(standing).context.storage_state()
+    page = person.bare(standing, size, storage_state=cookies, java_script_enabled=False)
+    assert "Deciding needs JavaScript" in page.locator("main").inner_text()
+    assert page.locator(".bar").is_hidden()
+    assert page.locator("#title").is_hidden()
+    page.get_by_role("link", name="All records").click()
+    assert page.locator(".line").count() == 30
+    page.get_by_label("Words", exact=True).fill("sprint")
+    page.get_by_label("Words", exact=True).press("Enter")
+    assert "6 records" in page.locator(".found").inner_text()
+    page.get_by_role("link", name="Progress").click()
+    assert "records to read" in " ".join(page.locator(".offer").inner_text().split())
+    assert page.locator("[data-draw]").is_hidden()
+    page.get_by_label("At least found").select_option("0.9")
+    page.get_by_role("button", name="Work out the size").click()
+    assert page.locator("#target").input_value() == "0.9"
+
+
+def test_who_wants_less_motion_gets_none(standing, person):
+    page = person(standing, reduced_motion="reduce")
+    style = "getComputedStyle(document.querySelector('#meter')).transitionProperty"
+    assert page.evaluate(style) == "none"
+    assert person(standing).evaluate(style) == "width"
+
+
+def test_at_the_width_of_four_times_magnification_nothing_sticks_out(standing, person):
+    """WCAG 2.2, 1.4.10: a window of 1280 pixels, magnified four times, is 320 wide."""
+    page = person(standing, (320, 640))
+    for name in PAGES:
+        page.goto(f"{standing.base}/{name}")
+        if not name:
+            page.wait_for_selector("#record:not([aria-busy])")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+        assert page.evaluate(STICKING_OUT) == [], name
+
+
+def test_after_a_record_from_a_list_a_reload_goes_on_where_one_was(running, person):
+    server = running(8, "--reviewer", "Ana")
+    page = person(server)
+    page.goto(f"{server.base}/?record=1003")
+    page.wait_for_selector("#record:not([aria-busy])")
+    assert shown(page) == "1003"
+    page.keyboard.press("u")
+    wait_for_next(page, "PMID 1003")
+    after = shown(page)
+    until(page, "document.querySelector('#status').textContent.includes('Saved')")
+    page.reload()
+    page.wait_for_selector("#record:not([aria-busy])")
+    assert shown(page) != "1003"
+    assert after
+
+
 def test_on_a_phone_the_decisions_are_within_reach_of_a_thumb(standing, person):
     page = person(standing, PHONE, has_touch=True)
     boxes = [
@@ -482,6 +652,14 @@ def test_on_a_phone_the_decisions_are_within_reach_of_a_thumb(standing, person):
     page.get_by_role("button", name="Cancel").tap()
     page.get_by_role("button", name="Menu").tap()
     assert page.get_by_role("link", name="Conflicts").is_visible()
+    page.touchscreen.tap(20, 200)
+    assert page.get_by_role("link", name="Conflicts").is_hidden()
+    page.get_by_role("button", name="Menu").press("Enter")
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        assert page.get_by_role("link", name="Conflicts").is_visible()
+    page.keyboard.press("Tab")  # past its last line
+    assert page.get_by_role("link", name="Conflicts").is_hidden()
 
 
 def test_the_page_is_a_tree_that_a_screen_reader_can_walk(standing, person):

@@ -143,6 +143,22 @@ def routes(front: Front) -> list[Route]:
 
         return as_json(await away(work))
 
+    async def certificate(request: Request) -> Response:
+        visitor, body = await front.write(request, bodies.Certify)
+        reviewer = _named(visitor)
+
+        def work() -> dict[str, Any]:
+            drawn = session.certify(
+                reviewer,
+                attempt=body.attempt,
+                size=body.size,
+                target=body.target,
+                confidence=body.confidence,
+            )
+            return {"attempt": drawn.attempt, "size": len(drawn.pmids)}
+
+        return as_json(await away(work))
+
     async def name(request: Request) -> Response:
         visitor, body = await front.write(request, bodies.Named)
         if front.door is not None:
@@ -178,6 +194,7 @@ def routes(front: Front) -> list[Route]:
         "note": note,
         "words": words,
         "resolve": resolve,
+        "certificate": certificate,
         "name": name,
         "sign-in": sign_in,
         "leave": leave,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evidence.screen.certificates import CONFIDENCES, TARGETS
 from evidence.screen.refused import Refused
 from evidence.screening.rows import one_line
 
@@ -21,6 +23,15 @@ Record = Annotated[str, Field(min_length=1, max_length=300)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 Stage = Literal["title-abstract", "full-text"]
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
+
+
+def _one_of(choices: tuple[float, ...]) -> Callable[[float], float]:
+    def check(value: float) -> float:
+        if value not in choices:
+            raise ValueError(f"is none of {', '.join(map(str, choices))}")
+        return value
+
+    return check
 
 
 class Body(BaseModel):
@@ -47,6 +58,8 @@ class Decide(Write):
             raise ValueError("a full text is excluded for a reason")
         if self.stage == "title-abstract" and self.decision == "not-retrieved":
             raise ValueError("a title cannot be not retrieved")
+        if self.reason and self.decision != "exclude":
+            raise ValueError("only an exclusion has a reason; a note says anything else")
         return self
 
 
@@ -74,6 +87,19 @@ class Resolve(Write):
     decision: Literal["include", "exclude"]
     reason: Line = ""
     note: Text = ""
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Resolve:
+        if self.reason and self.decision != "exclude":
+            raise ValueError("only an exclusion has a reason; a note says anything else")
+        return self
+
+
+class Certify(Write):
+    attempt: Annotated[int, Field(ge=1, le=1000)]
+    size: Annotated[int, Field(ge=1)]  # as it was told, and so agreed to
+    target: Annotated[float, AfterValidator(_one_of(TARGETS))]
+    confidence: Annotated[float, AfterValidator(_one_of(CONFIDENCES))]
 
 
 class Named(Body):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from evidence.claims import Claim
 from evidence.model import Record, Screening, Stage
+from evidence.screen.certificates import CONFIDENCES, TARGETS
 from evidence.screen.highlights import tidy
 from evidence.screen.mine import Mine, day_words
 from evidence.screen.session import ScreenSession
 from evidence.screen.shown import authors, journal, links
-from evidence.screening import FOUNDING
+from evidence.screening import FOUNDING, TITLE
 from evidence.triage.features import bare
 from meta.results import DASH, show
 
@@ -70,6 +71,7 @@ def records(session: ScreenSession, reviewer: str, stage: Stage, query: Query, p
     sort = query["sort"] if query["sort"] in dict(SORTS) else "order"
     mine, held = session.mine(reviewer, stage), session.holdings.records
     waiting = session.waiting(reviewer, stage) if sort == "order" else []
+    sample = dict(session.sample(reviewer)) if stage == TITLE else {}
     names = dict.fromkeys([*waiting, *(n for n in held if mine.belongs(n))])
     found = [n for n in names if _shown(mine, n, show)]
     found = _matching(session, found, query)
@@ -81,7 +83,7 @@ def records(session: ScreenSession, reviewer: str, stage: Stage, query: Query, p
         "query": query | {"show": show, "sort": sort},
         "shows": SHOWS,
         "sorts": SORTS,
-        **_paged(mine, [held[n] for n in found], page),
+        **_paged(mine, [held[n] for n in found], page, sample=sample),
     }
 
 
@@ -134,12 +136,15 @@ def _by_time(mine: Mine, names: Iterable[str]) -> list[str]:
     return sorted(there, key=when, reverse=True)
 
 
-def _paged(mine: Mine, found: list[Record], page: int) -> Values:
+def _paged(mine: Mine, found: list[Record], page: int, *, sample: Collection[str] = ()) -> Values:
     pages = max(1, -(-len(found) // PER_PAGE))
     page = min(max(page, 1), pages)
     start = (page - 1) * PER_PAGE
     return {
-        "lines": [_line(mine, record) for record in found[start : start + PER_PAGE]],
+        "lines": [
+            _line(mine, record, "Certificate sample" if record.pmid in sample else "")
+            for record in found[start : start + PER_PAGE]
+        ],
         "count": len(found),
         "page": page,
         "pages": pages,
@@ -249,8 +254,30 @@ def progress(
         "method": order.snapshot.method,
         "sharing": session.sharing,
         "flow": session.flow() if session.sees_all(reviewer) else None,
-        "notices": list(session.desk.notices),
+        "notices": [*session.desk.notices, *session.certificates.notices],
+        "certificate": _certificate(session, reviewer, query) if stage == TITLE else None,
     }
+
+
+def _certificate(session: ScreenSession, reviewer: str, query: Query) -> Values:
+    """The attempts so far, the last one first, and what the next one would be."""
+    samples, held = session.samples(reviewer), session.holdings.records
+    counted = {sample.drawn for sample in samples}
+    return {
+        "samples": [sample.view(held) for sample in reversed(samples)],
+        "twice": sum(one not in counted for one in session.certificates.every(reviewer)),
+        "offer": session.offer(
+            reviewer,
+            target=_chosen(query["target"], TARGETS),
+            confidence=_chosen(query["confidence"], CONFIDENCES),
+        ),
+        "targets": TARGETS,
+        "confidences": CONFIDENCES,
+    }
+
+
+def _chosen(text: str, choices: tuple[float, ...]) -> float | None:
+    return next((choice for choice in choices if str(choice) == text), None)
 
 
 def search_words(claim: Claim) -> list[str]:

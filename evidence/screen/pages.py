@@ -127,7 +127,7 @@ def routes(front: Front) -> list[Route]:
             reviewer = front.reviewer_of(request)
             query = {
                 key: request.query_params.get(key, "")[:300]
-                for key in ("q", "show", "from", "to", "sort")
+                for key in ("q", "show", "from", "to", "sort", "target", "confidence")
             }
             at = number(request, "page", default=1, most=100_000)
 

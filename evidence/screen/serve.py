@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import signal
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evidence.errors import ToolkitError
 
 DEFAULT_PORT = 8787
 NEXT = 20  # ports that are tried after a default one that is in use
+HEAD_S = 20.0  # how long the first lines of a request may take
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -61,6 +64,38 @@ def listen(host: str, port: int | None) -> socket.socket:
     )
 
 
+class Patient(H11Protocol):
+    """Connections, each closed where a request's first lines take too long to arrive.
+
+    Without it a few hundred visitors who send nothing would keep everybody else out.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # see `guard.BODY_S`
+            self._rest()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 def server_of(
     app: Callable[..., object], *, tls: Tls | None = None, forwarded: bool = False
 ) -> uvicorn.Server:
@@ -80,7 +115,7 @@ def server_of(
             date_header=False,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=Patient,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=3,
             limit_concurrency=200,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -195,6 +196,13 @@ class Desk:
         with self._mutex:
             self._take(self.log.append(entry))
             return self.state.standing(entry.record, entry.stage)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody decides anything inside, in this process or another; all rows are taken in."""
+        with self._mutex, self.log.held() as rows:
+            self._take(rows)
+            yield
 
     def to_decide(self, order: Iterable[str], stage: Stage, reviewer: str) -> list[str]:
         """The records of ``order`` that wait for this reviewer; see `ScreeningState.to_decide`."""

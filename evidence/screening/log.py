@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +148,23 @@ class ScreeningLog:
             if not self.path.is_file():
                 return []
             return self._locked(self._ready)
+
+    @contextmanager
+    def held(self) -> Iterator[list[Screening]]:
+        """Keep every other writer out until the end; gives the rows that others had added.
+
+        For what must fit the decisions as they stand. Inside, `append` would wait for itself.
+        """
+        with self._mutex:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with locked(self.path) as descriptor:
+                    yield self._ready(descriptor)
+            except OSError as fault:
+                raise ToolkitError(
+                    f"cannot lock {self.path}: {fault.strerror or fault}",
+                    remedy="mend that, then try again; nothing was written",
+                ) from fault
 
     def _locked(
         self, work: Callable[[int], list[Screening]], *, write: bool = True

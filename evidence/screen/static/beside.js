@@ -34,8 +34,20 @@ export function beside({ current, quietly, reread }) {
     $("similar-words").replaceChildren(items.length ? element("ol", { class: "similar-list" }, ...items) : none());
   }
 
-  $("why").addEventListener("toggle", () => { if ($("why").open) void quietly(why); });
-  $("similar").addEventListener("toggle", () => { if ($("similar").open) void quietly(similar); });
+  const answers = { why, similar };
+  let pressed = null; // what was opened by its key, wherever the reader is
+  for (const fold of document.querySelectorAll(".fold")) {
+    fold.addEventListener("toggle", async () => {
+      if (!fold.open) return;
+      reveal(fold, pressed === fold.id);
+      if (answers[fold.id]) await quietly(answers[fold.id]);
+      reveal(fold, pressed === fold.id); // now that the answer has its height
+      pressed = null;
+    });
+  }
+  $("words-form").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") $("title").focus({ preventScroll: true });
+  });
 
   $("words-form").addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -57,13 +69,31 @@ export function beside({ current, quietly, reread }) {
     fold(id) {
       const place = $(id);
       place.open = !place.open;
-      if (place.open) place.querySelector("summary").scrollIntoView({ block: "nearest" });
+      if (!place.open) return;
+      pressed = id;
+      if (id === "words") $("words-include").focus({ preventScroll: true });
     },
     folded() { // the answers that are open follow the record
       if ($("why").open) void quietly(why);
       if ($("similar").open) void quietly(similar);
     },
   };
+}
+
+// On a wide screen what stands beside the record scrolls on its own, and the record stays.
+const panel = () => {
+  const place = document.querySelector(".beside");
+  return getComputedStyle(place).overflowY === "auto" ? place : null;
+};
+
+function reveal(fold, far) {
+  const place = panel();
+  if (!place) {
+    if (far) fold.querySelector("summary").scrollIntoView({ block: "start" });
+    return;
+  }
+  const [inner, outer] = [fold.getBoundingClientRect(), place.getBoundingClientRect()];
+  if (inner.bottom > outer.bottom) place.scrollTop += Math.min(inner.bottom - outer.bottom, inner.top - outer.top);
 }
 
 const lines = (id) => $(id).value.split("\n").map((line) => line.trim()).filter(Boolean);

@@ -80,6 +80,18 @@ for (const form of document.querySelectorAll("[data-resolve]")) {
   });
 }
 
+onSubmit(document.querySelector("[data-draw]"), async () => {
+  const { attempt, size, target, confidence } = document.querySelector("[data-draw]").dataset;
+  await post("/api/certificate", {
+    reviewer: body.reviewer,
+    attempt: Number(attempt),
+    size: Number(size), // what was told is what is drawn, or nothing is
+    target: Number(target),
+    confidence: Number(confidence),
+  });
+  location.assign(`/progress?${new URLSearchParams({ stage: body.stage, drawn: attempt })}#certificate`);
+});
+
 let scheme = "system";
 try { scheme = localStorage.getItem("scheme") ?? "system"; } catch { /* the system's */ }
 for (const radio of document.querySelectorAll("#scheme input")) {

@@ -130,6 +130,12 @@ menu?.addEventListener("click", () => {
   const open = menu.getAttribute("aria-expanded") !== "true";
   menu.setAttribute("aria-expanded", String(open));
 });
+// It closes when one leaves it, so that it never lies over what has the focus.
+const leave = (place) => {
+  if (menu && place instanceof Node && !menu.parentElement.contains(place)) menu.setAttribute("aria-expanded", "false");
+};
+document.addEventListener("pointerdown", (event) => leave(event.target));
+document.addEventListener("focusin", (event) => leave(event.target));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && menu?.getAttribute("aria-expanded") === "true") {
     menu.setAttribute("aria-expanded", "false");

@@ -30,6 +30,7 @@ let ended = false;
 let moving = false; // while the next record is on its way
 let preparing = ""; // words for the wait until the first order is finished
 
+const wanted = new URLSearchParams(location.search).get("record");
 const current = () => (ended ? null : trail[at] ?? null);
 const title = (id) => (cache.has(id) ? plain(cache.get(id).title) : `record ${id}`);
 
@@ -49,7 +50,10 @@ async function read() {
     const { data } = await get(`/api/queue?${query}`);
     for (const [id, record] of Object.entries(data.records)) if (!old(id, asked)) keep(id, record);
     for (const id of data.order) { // taken back in another window
-      if (!old(id, asked) && cache.get(id)?.mine) cache.get(id).mine = null;
+      const record = cache.get(id);
+      if (!record) continue;
+      if (!old(id, asked) && record.mine) record.mine = null;
+      record.sample = data.sample.includes(id);
     }
     queue = data.order.filter((id) => !old(id, asked) && !isDecided(id) && !skipped.has(id) && cache.has(id));
     showState(data.state);
@@ -123,6 +127,8 @@ function go(id) {
   trail = trail.slice(0, at + 1).filter((one) => one !== id);
   trail.push(id);
   at = trail.length - 1;
+  // The address means the record that it opened; once that is left, a reload goes on with the list.
+  if (id !== wanted && location.search.includes("record=")) history.replaceState(null, "", `/?stage=${stage}`);
   paint();
 }
 
@@ -141,11 +147,21 @@ function paint() {
   $("record").removeAttribute("aria-busy");
   document.title = `${plain(record.title).slice(0, 60)} · ${document.body.dataset.claim}`;
   $("place").textContent = shown.mine ? "Looking again · " : "";
+  markSample();
   if (!document.querySelector("dialog[open]")) {
     $("title").focus({ preventScroll: true });
     scrollTo(0, 0);
   }
   folded();
+}
+
+// Whether the record on the screen was drawn at random: it is to be judged like all others.
+function markSample() {
+  const id = current();
+  const drawn = Boolean(state?.certificate?.status === "open" && cache.get(id)?.sample && !isDecided(id));
+  $("sample").hidden = !drawn;
+  if (drawn) $("title").setAttribute("aria-describedby", "sample"); // it is the title that is read out
+  else $("title").removeAttribute("aria-describedby");
 }
 
 function end() {
@@ -181,6 +197,18 @@ function showState(found) {
   $("estimate").textContent = found.estimate;
   $("estimate").hidden = !found.estimate;
   if (found.quiet) say(found.quiet, "quiet");
+  showCertificate(found.certificate);
+}
+
+let certificate = null; // the last attempt, as it was told before
+function showCertificate(found) {
+  const before = certificate;
+  certificate = found;
+  $("certificate").textContent = found?.words ?? "";
+  $("certificate").hidden = !found;
+  markSample();
+  // A verdict is said when it falls, not whenever the page is opened.
+  if (found?.told && before && (before.attempt !== found.attempt || before.status !== found.status)) say(found.told, "quiet");
 }
 
 async function poll() {
@@ -451,7 +479,7 @@ onKeys({
   "/": () => { location.href = `/records?stage=${stage}#q`; },
   w: () => fold("why"),
   r: () => fold("similar"),
-  h: () => { fold("words"); if ($("words").open) $("words-include").focus(); },
+  h: () => fold("words"),
   c: () => fold("criteria"),
   o: () => document.querySelector("#links a")?.click(),
   ArrowLeft: deeds.back,
@@ -462,7 +490,6 @@ onKeys({
 
 if (matchMedia("(max-width: 60rem)").matches) $("criteria").open = false;
 
-const wanted = new URLSearchParams(location.search).get("record");
 await quietly(visit);
 await quietly(read);
 if (wanted) {
