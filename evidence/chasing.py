@@ -52,6 +52,7 @@ class Chase:
     proposals: tuple[Proposal, ...]  # most links first
     not_served: tuple[str, ...]
     requests: int
+    cited: tuple[tuple[str, str], ...] = ()  # citing and cited PMID, of every link found
 
     def summary(self) -> str:
         parts = ", ".join(f"{self.counts[kind]:,} {kind}" for kind in self.kinds)
@@ -96,8 +97,11 @@ def chase(
         )
     counts: dict[str, int] = {}
     by_pmid: dict[str, list[Link]] = {}
+    cited: list[tuple[str, str]] = []
     for kind in kinds:
         found = links(starts, eutils, kind=kind)
+        cited += [(x.pmid, x.start) for x in found if x.kind == "cited-by"]
+        cited += [(x.start, x.pmid) for x in found if x.kind == "references"]
         counts[kind] = len(found)
         for link in _nearest(found, similar) if kind == "similar" else found:
             by_pmid.setdefault(link.pmid, []).append(link)
@@ -126,6 +130,7 @@ def chase(
         proposals=tuple(proposals),
         not_served=tuple(not_served),
         requests=eutils.requests - before,
+        cited=tuple(dict.fromkeys(cited)),
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from evidence.claims import Claim
-from evidence.errors import InputError, SchemaError
+from evidence.errors import InputError, SchemaError, UnknownName
 from evidence.scaffold import FILL_IN, scaffold
 from evidence.strategy.lint import Fault as LineFault
 from evidence.strategy.lint import lint_combine, lint_terms
@@ -274,6 +274,7 @@ def _cross_checks(data: Mapping[str, Any], stem: str) -> list[_Fault]:
     ]
     if isinstance(data.get("id"), str) and data["id"] != stem:
         faults.append(_Fault(("id",), f"the file is named {stem}.toml", f"use id = '{stem}'"))
+    faults += _view_faults(_table(data.get("screening")).get("views"))
     search, plan = data.get("search"), data.get("plan")
     if isinstance(search, dict):
         faults += _search_faults(search)
@@ -300,6 +301,29 @@ def _texts(value: object, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
     elif isinstance(value, list):
         for i, part in enumerate(value):
             yield from _texts(part, (*keys, i))
+
+
+def _view_faults(views: object) -> Iterator[_Fault]:
+    if not isinstance(views, list) or not all(isinstance(view, str) for view in views):
+        return  # the models' to report
+    from evidence.triage.views import chosen, setting  # only where a claim has settings
+
+    for i, view in enumerate(views):
+        if _is_unfilled(view):
+            return
+        try:
+            setting(view)
+        except UnknownName as fault:
+            remedy = "; ".join(filter(None, (fault.remedy, *fault.places)))
+            yield _Fault(("screening", "views", i), "there is no such view", remedy)
+            return
+        except InputError as fault:
+            yield _Fault(("screening", "views", i), "is no weight", fault.remedy)
+            return
+    try:
+        chosen(views)
+    except InputError as fault:
+        yield _Fault(("screening", "views"), fault.problem, fault.remedy)
 
 
 def _search_faults(search: Mapping[str, Any]) -> Iterator[_Fault]:

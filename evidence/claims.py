@@ -61,6 +61,7 @@ class ScreeningPlan(Part):
     reasons: tuple[Text, ...] = ()  # of exclusion, first choice first; empty: eligibility.exclude
     highlight: tuple[Text, ...] = ()  # words marked as speaking for a record
     highlight_against: tuple[Text, ...] = ()  # words marked as speaking against it
+    views: tuple[Text, ...] = ()  # of the reading order: "NAME" or "NAME=WEIGHT"; 0 switches off
 
     def required(self, stage: str) -> int:
         """How many people must decide at "title-abstract" or "full-text"."""

@@ -44,6 +44,7 @@ exclude = ["FILL IN: what rules a study out"]
 # reasons = ["wrong population"]      # of exclusion; by default the entries of exclude above
 # highlight = ["randomi"]             # words that speak for a record
 # highlight_against = ["mice"]        # words that speak against it
+# views = ["MeSH", "journal=0.05"]    # what else orders the records: evidence rank --list-views
 
 # ------------------------------------------------------------------------------ search strategy
 # The lines of a block are joined by OR, the blocks by `combine`. PubMed reads strictly from left

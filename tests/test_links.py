@@ -105,6 +105,7 @@ def test_what_citations_lead_to_is_proposed_with_how_it_was_found(server, eutils
     assert [p.record.pmid for p in result.proposals] == [C, E]
     assert result.counts == {"cited-by": 1, "references": 3, "similar": 3}
     assert result.known == 1
+    assert result.cited == ((E, A), (A, C), (B, C), (B, D))  # likeness is no citation
     rows = chasing.chase_rows(result, {A: "Testa 2020", B: "Muster 2021"})
     assert rows[0]["found_by"] == (
         f"is cited by Testa 2020 (PMID {A}); is cited by Muster 2021 (PMID {B}); "
@@ -336,3 +337,5 @@ def test_the_chase_command_writes_its_file_and_names_it(review, server):
     text = (review / "var/citations/hiit-bdnf.csv").read_text()
     assert f"\n{D},1,cites " in text
     assert "var/citations/hiit-bdnf.csv" in ran.stdout
+    links_ = (review / "var/citation-links/hiit-bdnf.csv").read_text()
+    assert links_ == f"citing,cited\n{D},{included}\n"  # a view of the reading order

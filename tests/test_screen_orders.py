@@ -9,17 +9,23 @@ import pytest
 from evidence.screen import orders as orders_module
 from evidence.screen.holdings import Arrival, Holdings
 from evidence.screen.orders import Orders
+from evidence.screen.session import ScreenSession
 from evidence.triage.collection import Collection
 from evidence.triage.engine import Engine
 from evidence.workspace import Workspace
 from tests import screen_rows as rows
+
+
+def by_words(records):
+    return Collection.of(records, "sprint interval training")
+
 
 # --- orders --------------------------------------------------------------------------------------
 
 
 def test_an_order_is_learned_while_the_earlier_one_is_read():
     records = [rows.record(n) for n in range(1, 41)]
-    orders = Orders(lambda: records, "sprint interval training")
+    orders = Orders(lambda: records, by_words)
     try:
         order = orders.of("Ana", dict)
         assert order.ready.wait(30)
@@ -44,6 +50,19 @@ def test_an_order_is_learned_while_the_earlier_one_is_read():
         orders.stop()
 
 
+@pytest.mark.parametrize("views", ["", 'views = ["mesh=0.5"]'])
+def test_the_page_looks_at_records_by_the_views_of_the_claim_file(tmp_path, views):
+    folder = rows.review(tmp_path / "review", screening=f"\n[screening]\n{views}\n")
+    workspace = Workspace.at(folder)
+    session = ScreenSession(workspace, workspace.claim(rows.CLAIM))
+    try:
+        order = session.order("Ana")
+        assert order.ready.wait(30)
+        assert ("MeSH" in order.snapshot.method) == bool(views)
+    finally:
+        session.stop()
+
+
 def test_the_words_of_the_records_are_counted_once_for_all_who_come_at_the_same_time(monkeypatch):
     records = [rows.record(n) for n in range(1, 41)]
     made = []
@@ -55,7 +74,7 @@ def test_the_words_of_the_records_are_counted_once_for_all_who_come_at_the_same_
         return of(*given, **named)
 
     monkeypatch.setattr(Collection, "of", counted)
-    orders = Orders(lambda: list(records), "sprint interval training")
+    orders = Orders(lambda: list(records), by_words)
     try:
         people = [orders.of(name, dict) for name in ("Ana", "Ben", "Eve")]
         spaces = [each.ask(lambda engine: engine.collection) for each in people]
@@ -73,7 +92,7 @@ def test_the_words_of_the_records_are_counted_once_for_all_who_come_at_the_same_
 def test_an_order_begun_with_many_decisions_is_that_of_an_engine_that_took_them_one_by_one():
     records = [rows.record(n) for n in range(1, 61)]
     labels = {str(1000 + n): n % 5 == 0 for n in range(1, 41)}
-    orders = Orders(lambda: records, "sprint interval training")
+    orders = Orders(lambda: records, by_words)
     try:
         order = orders.of("Ana", lambda: {**labels, "9999": True})
         order.ask(lambda engine: None)
@@ -100,7 +119,7 @@ def test_stopping_rules_that_take_long_rest_so_that_orders_need_not_wait(monkeyp
     monkeypatch.setattr(Engine, "recall", counted)
     monkeypatch.setattr(orders_module, "REST", 1e6)
     records = [rows.record(n) for n in range(1, 61)]
-    orders = Orders(lambda: records, "sprint interval training")
+    orders = Orders(lambda: records, by_words)
     try:
         order = orders.of("Ana", dict)
         for n in range(1, 45):

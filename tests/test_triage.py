@@ -18,7 +18,7 @@ from evidence.triage import rank
 from evidence.triage.features import features, grams
 from evidence.triage.protocols import asked, structured
 from evidence.triage.stem import stem
-from evidence.triage.views import MESH, OPTIONAL, VIEWS, chosen, citations
+from evidence.triage.views import MESH, OPTIONAL, VIEWS, chosen, citations, described
 from tests.triage_rows import PROTOCOL, a_library, a_record, first
 
 approx = pytest.approx
@@ -180,8 +180,37 @@ def test_views_are_switched_on_by_name_and_an_unknown_one_is_a_fault():
     assert chosen([]) == VIEWS
     names = [view.name for view in chosen(["MeSH", "citation links", "MeSH"])]
     assert names == ["title and abstract", "title", "MeSH", "citation links"]
-    with pytest.raises(UnknownName, match="there is no view 'mesh'"):
-        chosen(["mesh"])
+    assert chosen(["mesh", "Publication-Types", "citation_links"]) != VIEWS
+    with pytest.raises(UnknownName, match="there is no view 'mash'"):
+        chosen(["mash"])
+
+
+def test_a_weight_switches_a_view_on_off_or_to_another_share():
+    views = chosen(["MeSH=0.3", "title=0"])
+    assert [(v.name, v.weight) for v in views] == [("title and abstract", 1.0), ("MeSH", 0.3)]
+    assert chosen(["MeSH=0.3", "mesh = 0"]) == VIEWS  # the later one holds
+    assert chosen(["title=0.1"]) == VIEWS
+    assert [(v.name, v.measured) for v in chosen(["title=0.2"])][1] == ("title", False)
+    (only,) = chosen(["title and abstract=0"])
+    assert only == VIEWS[1]
+
+
+@pytest.mark.parametrize("wrong", ["MeSH=", "MeSH=much", "MeSH=-1", "MeSH=nan", "MeSH=inf"])
+def test_a_weight_that_is_none_is_a_fault_that_says_how_to_write_it(wrong):
+    with pytest.raises(InputError, match="is no weight of the view 'MeSH'") as fault:
+        chosen([wrong])
+    assert "MeSH=0.1" in str(fault.value)
+
+
+def test_without_any_view_there_is_no_order():
+    with pytest.raises(InputError, match="every view is switched off"):
+        chosen(["title=0", "title and abstract=0"])
+
+
+def test_every_view_is_described_and_only_the_standing_ones_are_on_and_measured():
+    for one in described():
+        assert one.on == one.view.measured == (one.view in VIEWS)
+        assert one.found.startswith("measured" if one.on else "not measured")
 
 
 def test_a_publication_type_is_one_term_and_not_its_words():
@@ -229,13 +258,17 @@ def test_headings_and_types_of_a_strategy_speak_to_their_views(root):
     assert "Hippocampus" in hippocampus["MeSH"]
     assert not {"animals", "humans"} & {h.casefold() for h in hippocampus["MeSH"]}  # taken away
     query = "(Running[mh] OR jogging[tiab]) AND clinical trial[pt] NOT (Dogs[mh] OR letter[pt])"
-    claim = types.SimpleNamespace(
-        search=types.SimpleNamespace(query=lambda: query), protocol_text=lambda: "Running"
+    work = types.SimpleNamespace
+    claim = work(
+        search=work(query=lambda: query, known=(work(pmid="7"), work(pmid="8"))),
+        protocol_text=lambda: "Running",
+        rests_on=(work(pmid="8"), work(pmid=None)),
     )
     assert structured(claim) == {
         "": ("Running",),
         "MeSH": ("Running",),
         "publication types": ("clinical trial",),
+        "citation links": ("8", "7"),
     }
     assert asked(said, MESH) == said["MeSH"]
     assert asked(said, VIEWS[0]) == said[""]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evidence.errors import InputError
+from evidence.pubmed.articles import Deleted, Unreadable
 from evidence.triage import Engine, scale
 from evidence.triage.scale import parts_of, pubmed_file, rank_parts
 from evidence.triage.views import chosen
@@ -65,6 +69,53 @@ def test_a_record_in_two_parts_is_a_fault_that_names_it(library):
     records = [*library[0][:5], library[0][0]]
     with pytest.raises(InputError, match="PMID 100"):
         rank_parts(parts_of(records, 3), {}, PROTOCOL)
+
+
+def test_of_two_records_with_a_pmid_the_last_one_counts_where_that_is_asked_for(library):
+    records, _ = library
+    anew = [replace(r, title="Sprint training anew") for r in records[3:9]]
+    decisions = first(library, 3, 12)
+    wanted = [anew[records.index(r) - 3] if r in records[3:9] else r for r in records]
+    parts = parts_of([*records[:50], *anew[:2], *records[50:], *anew[1:]], 20)
+    ranked = rank_parts(parts, decisions, PROTOCOL, seed=2, repeated="last")
+    same(ranked, Engine(wanted, PROTOCOL, decisions, seed=2))
+    assert ranked.replaced == 7
+    assert ranked.method == Engine(wanted, PROTOCOL, decisions, seed=2).method
+
+
+@pytest.mark.parametrize("together", [4, 10_000])
+def test_a_withdrawn_record_is_left_out_unless_it_comes_again(library, monkeypatch, together):
+    monkeypatch.setattr(scale, "TOGETHER", together)
+    records, _ = library
+    gone = [Deleted(r.pmid, 1) for r in records[:5]]
+    parts = (
+        partial(tuple, [Deleted(records[20].pmid, 1), *records]),  # before it came: no matter
+        partial(tuple, [gone[0], *gone, records[2], Unreadable(1, "damaged")]),
+        partial(tuple, [Deleted("7", None)]),
+    )
+    ranked = rank_parts(parts, {}, PROTOCOL, repeated="last")
+    left = [r for r in records if r not in records[:5] or r is records[2]]
+    same(ranked, Engine(left, PROTOCOL))
+    assert (ranked.replaced, ranked.unread) == (5, 1)
+
+
+def test_titles_of_the_first_records_are_given_where_they_are_asked_for(library):
+    records, _ = library
+    titles = {r.pmid: r.title for r in records}
+    ranked = rank_parts(parts_of(records, 7), {}, PROTOCOL, titles=12)
+    assert list(ranked.titles) == [titles[pmid] for pmid, _ in ranked.order[:12]]
+    assert rank_parts(parts_of(records, 7), {}, PROTOCOL).titles == ()
+
+
+@given(st.lists(st.text("0123456789", min_size=1, max_size=9), unique=True, max_size=40))
+def test_places_are_those_of_the_engines_own_sequence(pmids):
+    by_name = sorted(pmids, key=lambda pmid: (len(pmid), pmid))
+    assert [by_name[i] for i in scale._places(pmids)] == pmids
+
+
+def test_the_files_of_a_ranking_are_gone_afterwards(library, tmp_path: Path):
+    rank_parts(parts_of(library[0], 20), {}, PROTOCOL, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_to_rank_is_an_empty_order():

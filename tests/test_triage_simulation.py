@@ -8,6 +8,9 @@ import io
 import itertools
 import json
 import math
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +171,7 @@ def test_priors_do_not_depend_on_the_engines_own_sequence_of_records():
     [
         ([True], (1, 1), "2 records and 1 labels"),
         ([True, False], (1, 1), "1 relevant records of which 1 are known: nothing is left"),
-        ([False, False], (0, 0), "0 relevant records of which 0 are known: nothing is left"),
+        ([False, False], (0, 0), "none of 2 records is relevant"),
         ([True, True], (1, 1), "1 known exclusions of 0"),
     ],
 )
@@ -300,6 +303,105 @@ def test_a_file_that_cannot_be_played_is_a_fault_that_names_why(tmp_path: Path, 
     assert says in str(fault.value)
 
 
+WORDS = [
+    (0, 1),
+    ("false", "TRUE"),
+    ("No", "yes"),
+    ("n", "Y"),
+    ("F", "T"),
+    ("0.0", "1.0"),
+    ("exclude", "include"),
+    ("Excluded", "Included"),
+    ("not relevant", "relevant"),
+]
+
+
+@pytest.mark.parametrize(("no", "yes"), WORDS)
+def test_labels_may_be_words_of_either_kind(tmp_path: Path, no, yes):
+    path = tmp_path / "x.csv"
+    path.write_text(table([(1, "A", "x", yes), (2, "B", "y", no), (3, "C", "z", "maybe")]))
+    found = read_labelled(path)
+    assert found.labels == (True, False)
+    assert found.unlabelled == 1
+
+
+ROWS = [("a", "Café, one", 'said "so",\nand; more', 1), ("b", "Two", "", 0), ("c", "Three", "z", 0)]
+SHAPES = {
+    "byte order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "Windows": lambda text: text.encode("cp1252"),
+    "lines of old Macs": lambda text: text.replace("\r\n", "\r").encode(),
+    "blank lines first": lambda text: b"\r\n\r\n" + text.encode(),
+    "packed": lambda text: gzip.compress(text.encode()),
+}
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
+def test_a_labelled_table_is_read_in_every_shape(tmp_path: Path, shape, delimiter, name):
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(
+        [("record_id", "title", "abstract", "label"), *ROWS]
+    )
+    path = tmp_path / name
+    path.write_bytes(SHAPES[shape](text.getvalue()))
+    found = read_labelled(path)
+    assert [r.pmid for r in found.records] == ["a", "b", "c"]
+    assert [r.title for r in found.records] == ["Café, one", "Two", "Three"]
+    assert " ".join(found.records[0].abstract.split()) == 'said "so", and; more'
+    assert found.labels == (True, False, False)
+    assert bool(found.warnings) == (shape == "Windows")
+
+
+def test_labels_of_several_reviewers_in_rayyans_notes_count_where_all_agree(tmp_path: Path):
+    said = [
+        '"A"=>"Included", "B"=>"Included"',
+        '"A"=>"Excluded"',
+        '"A"=>"Included", "B"=>"Excluded"',
+    ]
+    text = "".join(
+        f"TY  - JOUR\nTI  - Title {i}\nN1  - RAYYAN-INCLUSION: {{{one}}}\nER  - \n\n"
+        for i, one in enumerate(said)
+    )
+    path = tmp_path / "x.ris.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    found = read_labelled(path)
+    assert [r.title for r in found.records] == ["Title 0", "Title 1"]
+    assert found.labels == (True, False)
+    assert found.unlabelled == 1
+
+
+def test_a_column_or_a_tag_with_labels_can_be_named(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text(
+        table([(1, "A", 0, "in scope", "yes"), (2, "B", 1, "", "no")],
+              ("id", "title", "label", "note", "Full text")),
+    )  # fmt: skip
+    assert read_labelled(path).labels == (False, True)
+    assert read_labelled(path, label="full-text").labels == (True, False)
+    with pytest.raises(SchemaError, match=r"no record of x\.csv has a label in 'abstract'"):
+        read_labelled(path, label="abstract")
+    ris = tmp_path / "x.ris"
+    ris.write_text(
+        "".join(f"TY  - JOUR\nTI  - {t}\nC1  - {c}\nER  - \n\n" for t, c in ("A1", "B0"))
+    )
+    assert read_labelled(ris, label="C1").labels == (True, False)
+    ris.write_text("TY  - JOUR\nTI  - A\nC1  - perhaps\nER  - \n\n")
+    with pytest.raises(SchemaError, match=r"1 labels of x\.ris cannot be used"):
+        read_labelled(ris, label="C1")
+
+
+def test_hundreds_of_faults_are_not_all_printed(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text(table([(i, "A", "x", "perhaps") for i in range(300)]))
+    with pytest.raises(SchemaError) as fault:
+        read_labelled(path)
+    assert len(fault.value.places) == 21
+    assert fault.value.places[-1] == "and 280 more"
+
+
 def labelled(library) -> Labelled:
     return Labelled("x.csv", "0" * 64, tuple(library[0]), tuple(library[1]), 0, ())
 
@@ -394,7 +496,13 @@ def test_the_command_prints_a_table_and_draws_curves(review: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--seeds", "one"], ["--seeds", "1,1"], ["--priors", "a+b"], ["--priors", "-1"]],
+    [
+        *(
+            ["--seeds", text]
+            for text in ("one", "1,1", "1-3,2", "3-1", "", "4294967296", "0-99999")
+        ),
+        *(["--priors", text] for text in ("a+b", "-1", "1+", "+1", "1+1+1", "0.5")),
+    ],
 )
 def test_wrong_usage_of_the_command_ends_with_2(review: Path, wrong: list[str]):
     assert CliRunner().invoke(main, ["simulate", str(review), *wrong]).exit_code == 2
@@ -405,13 +513,68 @@ def test_wrong_usage_of_the_command_ends_with_2(review: Path, wrong: list[str]):
     [
         (["--model", "best"], "there is no model 'best'"),
         (["--rule", "never"], "there is no stopping rule 'never'"),
-        (["--priors", "8+1"], "nothing is left to find"),
+        (["--priors", "8+1"], "begin with fewer: --priors 7+1"),
+        (["--priors", "1+53"], "begin with fewer: --priors 1+52"),
+        (["--view", "authors"], "there is no view 'authors'"),
+        (["--label", "abstract"], "is no label"),
     ],
 )
 def test_a_fault_of_the_command_ends_with_1_and_says_why(review: Path, wrong, says):
     done = CliRunner().invoke(main, ["simulate", str(review), *wrong])
     assert done.exit_code == 1
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seeds", "are"), [("1-4", [1, 2, 3, 4]), ("0,7..8", [0, 7, 8]), ("4294967295", [2**32 - 1])]
+)
+def test_seeds_are_a_list_or_a_range(review: Path, seeds: str, are: list[int]):
+    done = CliRunner().invoke(
+        main, ["simulate", str(review), "--seeds", seeds, "--no-rules", "--json"]
+    )
+    assert [one["seed"] for one in json.loads(done.stdout)["seeds"]] == are
+
+
+@pytest.mark.parametrize("priors", ["0", "0+0", "1+0", "0+1", "5+5", "7+52"])
+def test_a_screening_may_begin_with_any_priors_that_there_are(review: Path, priors: str):
+    done = CliRunner().invoke(
+        main, ["simulate", str(review), "--priors", priors, "--seeds", "1", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    (one,) = json.loads(done.stdout)["seeds"]
+    assert len(one["order"]) + len(one["priors"]) == 60
+    assert set(one["stopping"]) == set(RULES)
+
+
+def test_a_view_may_be_weighed_or_switched_off_for_every_model(review: Path):
+    words = ["--view", "title=0", "--model", "default", "--model", "by lot", "--no-rules"]
+    done = CliRunner().invoke(main, ["simulate", str(review), "--seeds", "1", "--json", *words])
+    one, lot = json.loads(done.stdout)["seeds"]
+    assert (one["model"], lot["model"]) == ("default + title=0", "by lot")
+    records, labels = a_library()
+    (run,) = simulate(records, labels, "", seeds=(1,), models=[MODELS["no title view"]]).runs
+    assert one["order"] == list(run.order)
+
+
+def test_a_simulation_that_is_killed_goes_on_and_prints_the_same(review: Path, tmp_path: Path):
+    words = [sys.executable, "-m", "evidence", "simulate", str(review), "--seeds", "1-6", "--json"]
+    words += ["--question", PROTOCOL, "--keep", str(tmp_path / "k")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+        for line in one.stderr:
+            if "seed 2" in line:
+                one.kill()
+                break
+    assert one.returncode == -signal.SIGKILL
+    again = subprocess.run(words, capture_output=True, text=True, check=True)
+    whole = subprocess.run(words[:-2], capture_output=True, text=True, check=True)
+
+    def facts(text: str) -> dict:
+        body = json.loads(text)
+        for run in body["seeds"]:
+            del run["cpu_s"], run["stopping_cpu_s"]
+        return body
+
+    assert facts(again.stdout) == facts(whole.stdout)
 
 
 def test_the_table_of_rules_counts_the_runs_that_reached_the_target(library):

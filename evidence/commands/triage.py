@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +15,87 @@ from evidence.commands.session import (
     steps,
 )
 
+MOST_SEEDS = 10_000
+
+view_option = click.option(
+    "--view",
+    "views",
+    multiple=True,
+    metavar="NAME[=WEIGHT]",
+    help="Switch a view on, with a weight if you like; a weight of 0 switches it off. May be "
+    "repeated; comes after the claim file's own views.",
+)
+
+
+def _list_views(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from evidence.triage.views import described
+
+    for one in described():
+        view = one.view
+        click.echo(f"{view.name:<20}{view.weight:>5g}  {'on' if one.on else 'off'}")
+        click.echo(f"    {one.about}")
+        click.echo(f"    {one.found}")
+    context.exit()
+
 
 @click.command()
 @claims_argument
 @click.option("--top", default=20, show_default=True, help="Records to print for each claim.")
+@view_option
+@click.option(
+    "--list-views",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_views,
+    help="Say which views there are, their weights and what was measured, and end.",
+)
+@click.option(
+    "--files",
+    "some_files",
+    multiple=True,
+    metavar="FILE...",
+    help="Rank the records of NLM's files (.xml, .xml.gz) in place of the stored ones: files, a "
+    "folder of them, or a pattern. One claim then.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Processes that read --files.  [default: up to 4]"
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="The Dask scheduler whose workers read --files, such as tcp://10.0.0.5:8786; local makes "
+    "workers here.",
+)
 @json_option
 @click.pass_obj
-def rank(session: Session, claims: Sequence[str], top: int, as_json: bool) -> None:
-    """Put the stored records of each claim into reading order; write it to var/."""
-    rankings = steps.rank(session.workspace, claims)
+def rank(
+    session: Session,
+    claims: Sequence[str],
+    top: int,
+    views: Sequence[str],
+    some_files: Sequence[str],
+    jobs: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Put the stored records of each claim into reading order; write it to var/.
+
+    Title and abstract order the records; MeSH, publication types, journal, keywords and citation
+    links can be switched on, here or in the claim file. What was used stands above the list, and
+    beside the written order as JSON.
+
+    With --files all records of NLM's files are ranked, a million within minutes:
+    `evidence rank CLAIM --files pubmed26n*.xml.gz`.
+    """
+    if some_files:
+        _rank_files(session, claims, some_files, top, views, jobs, scheduler, as_json)
+        return
+    if jobs or scheduler:
+        raise click.UsageError("--jobs and --scheduler go with --files")
+    rankings = steps.rank(session.workspace, claims, settings=views)
     if as_json:
         session.print_json([r.json() for r in rankings])
         return
@@ -32,22 +105,87 @@ def rank(session: Session, claims: Sequence[str], top: int, as_json: bool) -> No
             click.echo(f"  {place:>4}  {score:7.3f}  {record.pmid:>8}  {record.shown_title[:90]}")
 
 
+def _rank_files(
+    session: Session,
+    claims: Sequence[str],
+    some_files: Sequence[str],
+    top: int,
+    views: Sequence[str],
+    jobs: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    # The shell writes out a pattern: every word after the first belongs to the claims then.
+    named = set(session.workspace.claim_ids())
+    chosen = [one for one in claims if one in named or not Path(one).exists()]
+    paths = _paths([*some_files, *(one for one in claims if one not in chosen)])
+    if len(chosen) != 1:
+        raise click.UsageError("--files needs one claim: evidence rank CLAIM --files FILE...")
+    found = steps.rank_files(
+        session.workspace,
+        chosen[0],
+        paths,
+        settings=views,
+        top=top,
+        jobs=jobs,
+        scheduler=scheduler,
+        say=session.say,
+    )
+    used = found.ranked
+    session.say(
+        f"{used.used.unscreened:,} records of {len(found.paths)} files; {used.replaced:,} replaced "
+        f"or withdrawn by later files, {used.unread:,} unreadable; the whole order: "
+        f"{session.workspace.shown(found.written)}"
+    )
+    if as_json:
+        session.print_json([found.json(top)])
+        return
+    click.echo(f"{found.claim}: {found.method}")
+    for place, pmid, score, title in found.rows(top):
+        click.echo(f"  {place:>4}  {score:7.3f}  {pmid:>8}  {title[:90]}")
+
+
+def _paths(names: Sequence[str]) -> list[Path]:
+    """The files that are named: by themselves, by their folder, or by a pattern."""
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            some = [p for p in sorted(path.iterdir()) if p.name.endswith((".xml", ".xml.gz"))]
+        elif path.is_file():
+            some = [path]
+        else:
+            some = sorted(path.parent.glob(path.name)) if path.name else []
+        if not some:
+            raise click.BadParameter(f"there is no file {name}", param_hint="--files")
+        found |= dict.fromkeys(some)
+    return list(found)
+
+
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """ "1,2,3" as numbers."""
-    try:
-        numbers = tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of whole numbers, such as 1,2,3") from None
-    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+    """ "1,2,3" or "1-3" as numbers."""
+    numbers: list[int] = []
+    for part in value.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,10})\s*(?:(?:-|\.\.)\s*([0-9]{1,10})\s*)?", part)
+        if match is None:
+            problem = f"{value!r} is no list of whole numbers, such as 1,2,3 or 1-10"
+            raise click.BadParameter(problem)
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < 2**32:  # what numpy takes as a seed
+            raise click.BadParameter(f"{part.strip()!r}: seeds are 0 to {2**32 - 1}, rising")
+        if last - first >= MOST_SEEDS:
+            raise click.BadParameter(f"{part.strip()!r} are more than {MOST_SEEDS:,} seeds")
+        numbers += range(first, last + 1)
+    if len(set(numbers)) < len(numbers):
         raise click.BadParameter("seeds are 0 or more, each once")
-    return numbers
+    return tuple(numbers)
 
 
 def _priors(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     """ "1+1" as two numbers; "0" as none."""
-    included, _, excluded = value.partition("+")
+    included, plus, excluded = value.partition("+")
     try:
-        pair = int(included), int(excluded or included)
+        pair = int(included), int(excluded if plus else included)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not as 1+1, 5+5 or 0") from None
     if min(pair) < 0:
@@ -59,7 +197,17 @@ def _priors(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--question", default="", help="The review's question or criteria, in words.")
 @click.option(
-    "--seeds", default="1,2,3", show_default=True, callback=_numbers, help="A run for each."
+    "--label",
+    default="",
+    metavar="NAME",
+    help="The column or RIS tag that holds the labels; else it is found.",
+)
+@click.option(
+    "--seeds",
+    default="1,2,3",
+    show_default=True,
+    callback=_numbers,
+    help="A run for each; 1-10 are ten.",
 )
 @click.option(
     "--priors",
@@ -80,7 +228,9 @@ def _priors(context: click.Context, parameter: click.Parameter, value: str) -> t
     "--view",
     "views",
     multiple=True,
-    help="A further view for every model, where the file has it: MeSH, journal. May be repeated.",
+    metavar="NAME[=WEIGHT]",
+    help="Switch a view on or, with a weight of 0, off, for every model, where the file has it: "
+    "MeSH, journal. May be repeated.",
 )
 @click.option(
     "--rule",
@@ -112,6 +262,7 @@ def simulate(
     session: Session,
     file: Path,
     question: str,
+    label: str,
     seeds: tuple[int, ...],
     priors: tuple[int, int],
     models: Sequence[str],
@@ -135,7 +286,7 @@ def simulate(
     from evidence.triage.reports import simulation_json, simulation_lines
     from evidence.triage.simulation import RULES, models_named
 
-    labelled = read_labelled(file)
+    labelled = read_labelled(file, label=label)
     for warning in labelled.warnings:
         session.say(warning)
     session.say(labelled.summary())

@@ -234,11 +234,16 @@ class Orders:
     ----------
     records : callable
         Gives the records as they are now.
-    protocol : str
+    collect : callable
+        Counts their words.
     """
 
-    def __init__(self, records: Callable[[], Sequence[Record]], protocol: str) -> None:
-        self._records, self._protocol = records, protocol
+    def __init__(
+        self,
+        records: Callable[[], Sequence[Record]],
+        collect: Callable[[Sequence[Record]], Collection],
+    ) -> None:
+        self._records, self._collect = records, collect
         self._orders: dict[str, Order] = {}
         self._held: tuple[tuple[Record, ...], Collection] | None = None
         self._counting = threading.Lock()
@@ -270,7 +275,7 @@ class Orders:
         with self._counting:
             records = tuple(self._records())
             if self._held is None or self._held[0] != records:
-                self._held = (records, Collection.of(records, self._protocol))
+                self._held = (records, self._collect(records))
             return self._held[1]
 
     def _keep_first(self, snapshot: Snapshot) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from evidence.claims import Claim
 from evidence.model import Decision, Record, ScreeningFlow, Stage
+from evidence.reading_order import links_path, looked_at, read_links
 from evidence.screen.certificates import Offer, Sample, offer
 from evidence.screen.desk import KeyedDesk
 from evidence.screen.highlights import Highlights
@@ -26,6 +27,7 @@ from evidence.screen.wordlists import WordLists
 from evidence.screening import FULL, TITLE
 from evidence.screening.agreement import Agreement, agreement
 from evidence.screening.certificates import CertificateLog, Drawn
+from evidence.triage.collection import Collection
 from evidence.triage.explain import Doubt
 from evidence.workspace import Workspace
 
@@ -55,12 +57,18 @@ class ScreenSession:
         self.holdings = Holdings(workspace.store, claim.id)
         self.words = WordLists(workspace.root, claim)
         self.certificates = CertificateLog.of(workspace.root, claim.id)
-        self.orders = Orders(lambda: tuple(self.holdings.records.values()), claim.protocol_text())
+        self._links = links_path(workspace.var, claim.id)
+        self.orders = Orders(lambda: tuple(self.holdings.records.values()), self._collection)
         self._mine: dict[tuple[str, Stage], Mine] = {}
         self._samples: dict[str, list[Sample]] = {}
         self._generation = self.desk.log.generation
         self._mutex = threading.RLock()
         self.holdings.heard_by(self._arrived)
+
+    def _collection(self, records: Sequence[Record]) -> Collection:
+        """The records as `evidence rank` looks at them, by the views of the claim file."""
+        protocol, views = looked_at(self.claim, links=read_links(self._links))
+        return Collection.of(records, protocol, views=views)
 
     def start(self, reviewer: str | None = None) -> None:
         """Begin to watch the store, and to order the records for who comes first."""

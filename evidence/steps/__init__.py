@@ -10,6 +10,7 @@ from evidence.steps.claims import Checked, check, new
 from evidence.steps.drawing import Plotted, plot, table
 from evidence.steps.explaining import explain_strategy, linted, translated
 from evidence.steps.outcome import Outcome
+from evidence.steps.ranking import rank_files
 from evidence.steps.retrieving import Offline
 from evidence.steps.searching import add_files, replay, search, second_source
 from evidence.steps.updating import update
@@ -35,6 +36,7 @@ __all__ = [
     "pool_cells",
     "pool_json",
     "rank",
+    "rank_files",
     "replay",
     "search",
     "second_source",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ from evidence.model import AnalysisResult, EvidenceRow, Extraction
 from evidence.reading_order import (
     READING_COLUMNS,
     ReadingOrder,
+    links_path,
+    read_links,
     reading_order,
     reading_order_rows,
 )
@@ -31,27 +34,48 @@ from meta.results import DASH, PooledEffect, show
 from meta.tau2 import TAU2
 
 
-def rank(workspace: Workspace, claim_ids: Sequence[str]) -> list[ReadingOrder]:
-    """Rank the stored records of each claim; the order is written to var/reading-order/."""
+def rank(
+    workspace: Workspace, claim_ids: Sequence[str], *, settings: Sequence[str] = ()
+) -> list[ReadingOrder]:
+    """Rank the stored records of each claim; the order is written to var/reading-order/.
+
+    Parameters
+    ----------
+    settings : sequence of str
+        Views beside those of the claim file, as `evidence.triage.views.chosen` takes them.
+    """
     ranked = []
     for claim_id in workspace.chosen(claim_ids):
         claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
         held = held_of(workspace, claim_id)
-        ranked.append(rank_claim(workspace, claim, held.under_present_names(extraction), held))
+        extraction = held.under_present_names(extraction)
+        ranked.append(rank_claim(workspace, claim, extraction, held, settings=settings))
     return ranked
 
 
 def rank_claim(
-    workspace: Workspace, claim: Claim, extraction: Extraction, held: Held
+    workspace: Workspace,
+    claim: Claim,
+    extraction: Extraction,
+    held: Held,
+    *,
+    settings: Sequence[str] = (),
 ) -> ReadingOrder:
     order = replace(
         reading_order(
-            claim, extraction, held.records, decided(extraction.screening, claim.screening)
+            claim,
+            extraction,
+            held.records,
+            decided(extraction.screening, claim.screening),
+            settings=settings,
+            links=read_links(links_path(workspace.var, claim.id)),
         ),
         origins=held.origins,
     )
     path = workspace.var / "reading-order" / f"{claim.id}.csv"
     files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records, held.origins))
+    about = json.dumps(order.provenance(), ensure_ascii=False, indent=2)
+    files.write_text(path.with_suffix(".json"), about + "\n")
     return order
 
 

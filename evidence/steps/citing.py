@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from evidence import files
 from evidence.chasing import CHASE_COLUMNS, chase_rows
@@ -21,6 +22,7 @@ from evidence.identify import chosen as accepted
 from evidence.identify import identify as look_up
 from evidence.model import Record
 from evidence.pubmed.links import NAMES
+from evidence.reading_order import LINK_COLUMNS, links_path
 from evidence.second_sources import client_of
 from evidence.sources.crossref import details
 from evidence.steps.outcome import Outcome, Say
@@ -57,6 +59,7 @@ def chase(
     path = workspace.var / "citations" / f"{claim_id}.csv"
     rows = chase_rows(result, labels)
     files.write_csv(path, CHASE_COLUMNS, rows)
+    keep_links(links_path(workspace.var, claim_id), result.cited)
     outcome = Outcome()
     outcome.said = [result.summary(), f"{workspace.shown(path)}: each with how it was found"]
     outcome.faults = [f"PubMed links but does not serve PMID {p}" for p in result.not_served]
@@ -72,6 +75,19 @@ def chase(
         "requests": result.requests,
     }
     return outcome
+
+
+def keep_links(path: Path, cited: Sequence[tuple[str, str]]) -> None:
+    """Add citing and cited PMIDs to those of earlier chases: a view of the reading order."""
+    pairs = set(cited)
+    if path.is_file():
+        rows = csv.DictReader(io.StringIO(files.read_text(path)))
+        pairs |= {(row["citing"], row["cited"]) for row in rows}
+    rows_ = [
+        {"citing": one, "cited": two}
+        for one, two in sorted(pairs, key=lambda p: (int(p[0]), int(p[1])))
+    ]
+    files.write_csv(path, LINK_COLUMNS, rows_)
 
 
 def identify(

@@ -59,7 +59,7 @@ def recall_curves(
     width_mm, _ = room_of(ax, width_mm)
     with styled():
         key = [Entry(_words(m, runs), {"color": colour[m], "lw": 1.1}) for m in models]
-        key.append(Entry("reading by lot", CHANCE))
+        key.append(Entry("expected by lot", CHANCE))
         if stops:
             key.append(Entry(f"stopped by the rule “{rule}”", {**STOPPED, "mec": OURS}))
         page = _square(
@@ -76,7 +76,9 @@ def recall_curves(
             found = np.array([relevant[pmid] for pmid in (*run.priors, *run.order)])
             read = 100 * np.arange(len(found) + 1) / len(found)
             recall = 100 * np.concatenate([[0], np.cumsum(found)]) / found.sum()
-            page.plot.plot(read, recall, color=colour[run.model], lw=0.9, drawstyle="steps-post")
+            page.plot.plot(
+                read, recall, color=colour[run.model], lw=0.9, clip_on=False, drawstyle="steps-post"
+            )
             if rule in run.stopping:
                 stop = run.stopping[rule]
                 page.plot.plot(
@@ -166,7 +168,8 @@ def _square(
 
 def _words(model: str, runs: Sequence[Run]) -> str:
     mine = [run for run in runs if run.model == model]
-    return f"{model}, WSS@95 {np.mean([run.wss95 for run in mine]):.2f}"
+    wss95 = f"{np.mean([run.wss95 for run in mine]):.2f}".replace("-0.00", "0.00")
+    return f"{model}, WSS@95 {wss95.replace('-', '−')}"
 
 
 def _alt(runs: Sequence[Run], rule: str) -> str:

@@ -48,11 +48,17 @@ class Vocabulary:
         return at, self.keys[at] == keys
 
     def values(
-        self, counts: Counts
+        self, counts: Counts, numbers: NDArray[np.intp] | None = None
     ) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], Floats]:
         """Weight of each term in each record, scaled to the view's weight.
 
         Terms that no record of the collection has count nothing, not even in a record's length.
+
+        Parameters
+        ----------
+        numbers : array of int, optional
+            The place of each of ``counts.keys`` among the keys, where it is known: looking for
+            them is a tenth of the work.
 
         Returns
         -------
@@ -64,7 +70,10 @@ class Vocabulary:
         """
         n = len(counts.lengths)
         rows = np.repeat(np.arange(n), np.diff(counts.starts))
-        at, known = self.places(counts.keys)
+        if numbers is None:
+            at, known = self.places(counts.keys)
+        else:
+            at, known = numbers, np.ones(len(numbers), dtype=bool)
         alone = 1 if self.rest else 0
         often = np.where(known, self.in_records[at] if len(self.keys) else alone, alone)
         idf = np.log((1 + self.n) / (1 + often)) + 1  # smoothed as in scikit-learn: positive
@@ -91,9 +100,11 @@ class Block:
     columns: NDArray[np.int32]  # of each key; -1 where it has none
     width: int  # columns
 
-    def weighted(self, counts: Counts) -> tuple[Any, Floats]:
+    def weighted(
+        self, counts: Counts, numbers: NDArray[np.intp] | None = None
+    ) -> tuple[Any, Floats]:
         """Rows over this block's columns, and each row's inner product with itself."""
-        data, rows, at, known, own = self.vocabulary.values(counts)
+        data, rows, at, known, own = self.vocabulary.values(counts, numbers)
         n = len(counts.lengths)
         columns = np.where(known, self.columns[at] if len(self.columns) else -1, -1)
         kept = columns >= 0
@@ -170,13 +181,13 @@ def features(
         counts = count(map(view.texts, records), whole=view.whole)
         if not len(counts.keys):
             continue
-        keys, in_records = np.unique(counts.keys, return_counts=True)
+        keys, numbers, in_records = np.unique(counts.keys, return_inverse=True, return_counts=True)
         wanted = count([asked(protocol, view)], whole=view.whole)
         lengths = counts.lengths
         mean = float(lengths[lengths > 0].mean())
         known = Vocabulary(view, keys, in_records.astype(np.int32), n, mean)
         one = block(known, wanted.keys)
-        matrix, mine = one.weighted(counts)
+        matrix, mine = one.weighted(counts, numbers)
         own += mine
         blocks.append(one)
         matrices.append(matrix)

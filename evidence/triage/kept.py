@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evidence import __version__
 from evidence.files import read_text, write_text
 from evidence.triage.labelled import Labelled
 from evidence.triage.simulation import CHECK_EVERY, Model, Player, Run
@@ -32,8 +33,8 @@ def play(
     ----------
     kept : path, optional
         A folder. Every run is written there, whole or not at all, as soon as it ends, in a file
-        named after everything that it depends on: the file's bytes, the question, model, seed,
-        priors and rules.
+        named after everything that it depends on: the toolkit's version, the file's bytes, the
+        question, model, seed, priors and rules.
     told : callable
         Called with each run when it is there.
 
@@ -48,6 +49,7 @@ def play(
         for seed in seeds:
             about = {
                 "version": VERSION,
+                "toolkit": __version__,
                 "sha256": labelled.sha256,
                 "question": question,
                 "model": [

@@ -9,13 +9,16 @@ import io
 import re
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evidence.errors import SchemaError, SourceError
 from evidence.files import read_bytes
 from evidence.formats import Reference, read
+from evidence.formats.text import decode
 from evidence.model import Record
+from evidence.screening.marks import NO_DECISION, WORDS, marks_of
 
 LABELS = (
     "label",
@@ -26,10 +29,13 @@ LABELS = (
     "final_included",
 )
 IDS = ("record_id", "pmid", "id")
-_SAID = {
-    **dict.fromkeys(("1", "1.0", "true", "yes"), True),
-    **dict.fromkeys(("0", "0.0", "false", "no"), False),
-    **dict.fromkeys(("", "-1", "-1.0", "nan"), None),
+SHOWN = 20  # faults of a kind that a message names
+# Words of decisions, as in files of other programs; a doubt is no label.
+_SAID: dict[str, bool | None] = {
+    **dict.fromkeys((*NO_DECISION, "na", "n/a", "null", "none")),
+    **{word: {"include": True, "exclude": False}.get(said) for word, said in WORDS.items()},
+    "t": True,
+    "f": False,
 }
 
 
@@ -49,12 +55,17 @@ class Labelled:
         return f"{text}; {self.unlabelled} without a label left out" if self.unlabelled else text
 
 
-def read_labelled(path: Path) -> Labelled:
-    """Read a labelled CSV (also packed as .csv.gz) or RIS file.
+def read_labelled(path: Path, *, label: str = "") -> Labelled:
+    """Read a labelled CSV (also packed as .csv.gz), RIS or other file of references.
 
     In CSV, labels stand in the first of `LABELS` that is a heading, ids in the first of `IDS`; a
-    row is a record, even one without a title. In RIS, labels are the notes that ASReview writes.
-    Records without a label are counted and left out.
+    row is a record, even one without a title. In RIS, labels are the notes of ASReview or Rayyan;
+    of several reviewers all must agree. Records without a label are counted and left out.
+
+    Parameters
+    ----------
+    label : str
+        The heading or the tag that holds the labels, in place of these.
 
     Raises
     ------
@@ -65,35 +76,67 @@ def read_labelled(path: Path) -> Labelled:
     """
     data = read_bytes(path)
     plain = _unpacked(data, path.name)
-    table = _table(plain, path.name)
+    table = _table(plain, path.name, label)
     if table is None:
-        found = read(data, file=path.name)
-        pairs = [
-            (as_record(r, str(place)), r.included)
-            for place, r in enumerate(found.references, start=1)
-        ]
+        found = read(plain, file=_bare_name(path.name))
+        pairs = _labels(found.references, path.name, label)
         warnings = (*found.warnings, *(f"left out: {entry}" for entry in found.refused))
     else:
-        pairs, warnings = table, ()
-    known = [(record, label) for record, label in pairs if label is not None]
+        pairs, warnings = table
+    known = [(record, said) for record, said in pairs if said is not None]
     if not known:
+        where = f" in {label!r}" if label else ""
         raise SchemaError(
-            f"no record of {path.name} has a label",
-            remedy="give a column `label` (1 relevant, 0 not), or ASReview's notes in RIS",
+            f"no record of {path.name} has a label{where}",
+            remedy="give a column `label` (1 relevant, 0 not), the notes of ASReview or Rayyan in "
+            "RIS, or name the column or tag with --label",
         )
     times = Counter(record.pmid for record, _ in known)
     twice = [f"record id {one}" for one, number in times.items() if number > 1]
     if twice:
         raise SchemaError(
-            f"several records of {path.name} share an id", twice, remedy="give each its own id"
+            f"several records of {path.name} share an id",
+            [*twice[:SHOWN], *([f"and {len(twice) - SHOWN} more"] if len(twice) > SHOWN else [])],
+            remedy="give each its own id, or leave the column of ids out",
         )
     return Labelled(
         name=path.name,
         sha256=hashlib.sha256(data).hexdigest(),
         records=tuple(record for record, _ in known),
-        labels=tuple(label for _, label in known),
+        labels=tuple(said for _, said in known),
         unlabelled=len(pairs) - len(known),
         warnings=warnings,
+    )
+
+
+def _bare_name(name: str) -> str:
+    return name.removesuffix(".gz")
+
+
+def _labels(
+    references: Sequence[Reference], name: str, label: str
+) -> list[tuple[Record, bool | None]]:
+    """References with what was decided on them."""
+    found: list[tuple[Record, bool | None]] = []
+    faults = []
+    for place, one in enumerate(references, start=1):
+        try:
+            marks = {mark.decision for mark in marks_of(one, field=label)}
+        except ValueError as fault:
+            faults.append(f"record {place}: {fault}")
+            continue
+        said = {"include": True, "exclude": False}.get(marks.pop()) if len(marks) == 1 else None
+        found.append((as_record(one, str(place)), said))
+    if faults:
+        raise _no_labels(faults, name)
+    return found
+
+
+def _no_labels(faults: Sequence[str], name: str) -> SchemaError:
+    return SchemaError(
+        f"{len(faults)} labels of {name} cannot be used",
+        [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])],
+        remedy="write 1 for relevant, 0 for not relevant, and nothing for not decided",
     )
 
 
@@ -106,19 +149,23 @@ def _unpacked(data: bytes, name: str) -> bytes:
         raise SourceError(f"{name} cannot be unpacked: {fault}") from None
 
 
-def _table(data: bytes, name: str) -> list[tuple[Record, bool | None]] | None:
-    """Rows of a CSV with labels, in UTF-8; None where the file is something else."""
+def _table(
+    data: bytes, name: str, wanted: str
+) -> tuple[list[tuple[Record, bool | None]], tuple[str, ...]] | None:
+    """Rows of a CSV with labels, and warnings; None where the file is something else."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text, used = decode(data, file=name)
+    except SourceError:
         return None
-    head = text.partition("\n")[0]
+    text = text.removeprefix("\ufeff")
+    head = text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
     delimiter = max(",;\t", key=head.count)
     csv.field_size_limit(2**31 - 1)  # an abstract may be long; the default allows 131,072 letters
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        names = [re.sub(r"[\s_-]+", "_", cell.strip().casefold()) for cell in next(rows, [])]
-        label = next((names.index(one) for one in LABELS if one in names), None)
+        names = [_heading(cell) for cell in next((row for row in rows if any(row)), [])]
+        looked_for = (_heading(wanted),) if wanted else LABELS
+        label = next((names.index(one) for one in looked_for if one in names), None)
         if label is None or not {"title", "abstract"} & set(names):
             return None
         place = next((names.index(one) for one in IDS if one in names), None)
@@ -133,12 +180,13 @@ def _table(data: bytes, name: str) -> list[tuple[Record, bool | None]] | None:
     except csv.Error as fault:
         raise SchemaError(f"{name} is no sound CSV: {fault}") from None
     if faults:
-        raise SchemaError(
-            f"{len(faults)} labels of {name} cannot be used",
-            faults,
-            remedy="write 1 for relevant, 0 for not relevant, and nothing for not decided",
-        )
-    return found
+        raise _no_labels(faults, name)
+    guessed = used in ("cp1252", "latin-1")
+    return found, (f"{name} is not UTF-8; read as {used}",) if guessed else ()
+
+
+def _heading(text: str) -> str:
+    return re.sub(r"[\s_-]+", "_", text.strip().casefold())
 
 
 def _record(own: str, cells: dict[str, str]) -> Record:

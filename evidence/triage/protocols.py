@@ -32,7 +32,7 @@ def structured(claim: Claim) -> dict[str, tuple[str, ...]]:
     such records.
     """
     headings, types = [], []
-    works = (*claim.rests_on, *claim.search.known)
+    works = [one.pmid for one in claim.rests_on] + [one.pmid for one in claim.search.known]
     for leaf in _wanted(parse(claim.search.query()).tree):
         field = leaf.tag.field if leaf.tag else ""
         if isinstance(leaf, Heading):
@@ -45,7 +45,7 @@ def structured(claim: Claim) -> dict[str, tuple[str, ...]]:
         "": (claim.protocol_text(),),
         MESH.name: tuple(dict.fromkeys(headings)),
         PUBLICATION_TYPES.name: tuple(dict.fromkeys(types)),
-        CITATION_LINKS: tuple(dict.fromkeys(one.pmid for one in works if one.pmid)),
+        CITATION_LINKS: tuple(dict.fromkeys(pmid for pmid in works if pmid)),
     }
 
 

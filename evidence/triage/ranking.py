@@ -28,6 +28,11 @@ class Ranking:
     def pmids(self) -> tuple[str, ...]:
         return tuple(pmid for pmid, _ in self.order)
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views that at least one record fills."""
+        return self._engine.views
+
     def summary(self) -> str:
         return self.method
 

@@ -55,16 +55,15 @@ def _stops(runs: Sequence[Run], model: str, named: bool) -> Iterator[str]:
     rules = list(dict.fromkeys(rule for run in runs for rule in run.stopping))
     if not rules:
         return
+    head = f"stopping rule ({model})" if named else "stopping rule"
+    wide = max(24, len(head) + 1)
     yield ""
-    yield (
-        f"{f'stopping rule ({model})' if named else 'stopping rule':<24}"
-        f"{'reached 95 %':>14}{'least found':>13}{'mean found':>12}{'saved':>8}"
-    )
+    yield (f"{head:<{wide}}{'reached 95 %':>14}{'least found':>13}{'mean found':>12}{'saved':>8}")
     for rule in rules:
         stops = [run.stopping[rule] for run in runs if rule in run.stopping]
         recall = [stop.recall for stop in stops]
         reached = sum(r >= TARGET for r in recall)
         yield (
-            f"{rule:<24}{f'{reached} of {len(stops)}':>14}{min(recall):>13.1%}"
+            f"{rule:<{wide}}{f'{reached} of {len(stops)}':>14}{min(recall):>13.1%}"
             f"{np.mean(recall):>12.1%}{np.mean([stop.saved for stop in stops]):>8.1%}"
         )

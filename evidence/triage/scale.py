@@ -1,9 +1,10 @@
 """A million records in reading order: in parts, with bounded memory, on one machine or over Dask.
 
-Two passes over the parts. The first counts in how many records each term is; the second weighs
-each record's terms and sums its score. Neither holds more than a part, beside one table of the
-terms that are in two records or more (12 bytes each, on disk, mapped into memory). What is learned
-from the decided records is learned by the machine that `Engine` uses, and the order is the same.
+Records are read once. The first pass counts the terms of each record and keeps the counts on disk
+(about 2.3 KB a record); the second weighs them and sums each record's score. Neither holds more
+than some thousand records, beside one table of the terms that are in two records or more (12 bytes
+each, on disk, mapped into memory). What is learned from the decided records is learned by the
+machine that `Engine` uses, and the order is the same.
 
 Parts are computed by any executor of Python's `concurrent.futures`, so that a Dask cluster works as
 well as processes of this machine: ``executor=distributed.Client(...).get_executor()``.
@@ -11,23 +12,23 @@ well as processes of this machine: ``executor=distributed.Client(...).get_execut
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from evidence.errors import InputError
+from evidence.errors import InputError, SourceError
 from evidence.model import Record
+from evidence.pubmed.articles import Deleted, Unreadable
 from evidence.triage import model
 from evidence.triage.features import Block, Features, Vocabulary
 from evidence.triage.protocols import Protocol, asked
@@ -35,12 +36,16 @@ from evidence.triage.screen import DECIMALS, Screen
 from evidence.triage.spaces import Terms
 from evidence.triage.terms import Counts, Keys, count
 from evidence.triage.views import VIEWS, View
-from evidence.triage.wording import Used
+from evidence.triage.wording import Used, told
 
 AT_ONCE = 10_000_000  # terms merged in one piece; 250 MB
+FEW = 2_000  # records weighed at once
+TOGETHER = 10_000  # records of a part that are counted together; a worker holds so many
 
-Part = Callable[[], Iterable[Record]]
+Item = Record | Deleted | Unreadable
+Part = Callable[[], Iterable[Item]]
 Floats = NDArray[np.float64]
+Repeated = Literal["refuse", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,11 @@ class Ranked:
     stage: model.Stage
     used: Used
     terms: int  # that are in two records or more, all views together
+    method: str  # one or two sentences
+    views: tuple[View, ...]  # that at least one record fills
+    replaced: int = 0  # records of which a later one has the PMID, and withdrawn ones
+    unread: int = 0  # parts of files that are no record
+    titles: tuple[str, ...] = ()  # of the first records, where they were asked for
 
 
 def parts_of(records: Sequence[Record], size: int = 10_000) -> tuple[Part, ...]:
@@ -59,16 +69,19 @@ def parts_of(records: Sequence[Record], size: int = 10_000) -> tuple[Part, ...]:
 
 
 def pubmed_file(path: Path) -> Part:
-    """A file of NLM's (XML, packed or not) as a part."""
+    """A file of NLM's (XML, packed or not) as a part; what it withdraws is withdrawn."""
     return partial(_pubmed_records, path)
 
 
-def _pubmed_records(path: Path) -> Iterable[Record]:
+def _pubmed_records(path: Path) -> Iterable[Item]:
     from evidence.pubmed.articles import stream_articles
+    from evidence.pubmed.xml_split import NotWhole
 
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        yield from (r for r in stream_articles(file) if isinstance(r, Record))
+    try:
+        with path.open("rb") as file:
+            yield from stream_articles(file)
+    except (NotWhole, OSError, EOFError, zlib.error) as fault:
+        raise SourceError(f"{path} cannot be read to its end: {fault}") from None
 
 
 def rank_parts(
@@ -79,33 +92,46 @@ def rank_parts(
     views: Sequence[View] = VIEWS,
     seed: int = 0,
     top: int | None = None,
+    titles: int = 0,
+    repeated: Repeated = "refuse",
     executor: Executor | None = None,
     folder: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Ranked:
     """Order records that are too many for one `Engine`.
 
     Parameters
     ----------
     parts : sequence of callable
-        Each gives some of the records, the same ones whenever it is called; some ten thousand are
-        a good size. With an executor of other processes or machines it must be possible to pickle
-        them, and the views.
+        Each gives some of the records, and is called once; a worker holds `TOGETHER` of them at a
+        time. With an executor of other processes or machines it must be possible to pickle them,
+        and the views.
     top : int, optional
         Keep so many records of the order only.
+    titles : int
+        Give the titles of so many of the first records.
+    repeated : str
+        What a PMID that occurs twice is: "refuse" a fault, "last" a record that the last one
+        replaces, as in NLM's files, in the sequence of the parts. Deletions count with "last".
     executor : concurrent.futures.Executor, optional
         What computes the parts, several at once; this process, one after the other, where none is
         given.
     folder : path, optional
-        Where tables are kept while it runs; every worker must reach it. A temporary folder of this
-        machine where none is given.
+        Where tables are kept while it runs; every worker must reach it, and this function empties
+        it of them. A temporary folder of this machine where none is given.
+    say : callable
+        Told of progress.
 
     Raises
     ------
     InputError
-        If a PMID occurs twice; names each.
+        If a PMID occurs twice and is not to be replaced; names each.
+    SourceError
+        If a file cannot be read to its end.
     """
-    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-        return _Job(parts, decisions, protocol, tuple(views), executor, Path(place)).run(seed, top)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="ranking-") as place:
+        job = _Job(parts, decisions, protocol, tuple(views), executor, Path(place), say)
+        return job.run(seed, top, titles, repeated)
 
 
 class _Job:
@@ -117,20 +143,28 @@ class _Job:
         views: tuple[View, ...],
         executor: Executor | None,
         place: Path,
+        say: Callable[[str], None],
     ) -> None:
         self.parts, self.decisions, self.protocol = parts, decisions, protocol
-        self.views, self.executor, self.place = views, executor, place
+        self.views, self.executor, self.place, self.say = views, executor, place, say
 
-    def run(self, seed: int, top: int | None) -> Ranked:
+    def run(self, seed: int, top: int | None, titles: int, repeated: Repeated) -> Ranked:
         wanted_terms = [self._asked(view).keys for view in self.views]
         wanted = frozenset(self.decisions)
-        seen = self._each(partial(_count_part, views=self.views, wanted=wanted), "counted")
-        pmids = _ordered([pmid for one in seen for pmid in one.pmids])
+        task = partial(_count_part, views=self.views, wanted=wanted, titles=titles > 0)
+        places = [(part, self.place / f"part{i}") for i, part in enumerate(self.parts)]
+        counted = [some for part in self._each(task, places, "read") for some in part]
+        replaced = 0
+        if repeated == "last":
+            counted, replaced = self._without_repeated(counted)
+        standing = [one.standing() for one in counted]
+        pmids = [one.pmids[j] for one, rows in zip(counted, standing, strict=True) for j in rows]
+        place = _places(pmids)
         tables = [
-            self._table(i, view, keys, seen, len(pmids))
+            self._table(i, view, keys, counted, len(pmids))
             for i, (view, keys) in enumerate(zip(self.views, wanted_terms, strict=True))
         ]
-        decided = [record for one in seen for record in one.decided]
+        decided = [record for one in counted for record in one.decided]
         space, screen = self._learned(decided, tables, wanted_terms, len(pmids), seed)
         beta, unscreened, constant = screen.coefficients()
         direction = space.protocol.toarray().ravel() * beta[0]
@@ -142,39 +176,97 @@ class _Job:
             mine = np.zeros(len(column))
             mine[column >= 0] = direction[start + column[column >= 0]]
             dense.append(mine)
+        left = [
+            (one.stem, np.array([j for j in rows if one.pmids[j] not in wanted], dtype=np.intp))
+            for one, rows in zip(counted, standing, strict=True)
+        ]
         if unscreened and len(pmids) > len(decided):
-            for i, mean in enumerate(self._means(tables, wanted, len(pmids) - len(decided))):
-                dense[i] += unscreened * mean
+            means = self._means(tables, left, len(pmids) - len(decided))
+            dense = [mine + unscreened * mean for mine, mean in zip(dense, means, strict=True)]
         for i, mine in enumerate(dense):
             np.save(self._file(i, "direction"), mine)
-        scored = self._each(
-            partial(_score_part, tables=tables, wanted=wanted, constant=constant), "scored"
+        scored = self._each(partial(_score_part, tables=tables, constant=constant), left, "scored")
+        used = Used(
+            screen.included,
+            screen.excluded,
+            len(pmids) - len(decided),
+            len(self.decisions) - len(screen.records),
         )
-        return self._sorted(scored, pmids, screen, tables, seed, top)
+        filled = tuple(
+            view for i, view in enumerate(self.views) if any(one.filled[i] for one in counted)
+        )
+        scores = np.round(np.concatenate([np.empty(0), *scored]), DECIMALS)
+        unread = np.array([k for k, pmid in enumerate(pmids) if pmid not in wanted], dtype=np.intp)
+        lots = np.random.default_rng(seed).permutation(len(pmids))[place[unread]]
+        order = np.lexsort((lots, -scores))[:top]
+        first = [(stem, int(j)) for k in order[:titles] for stem, j in [_found(left, int(k))]]
+        return Ranked(
+            order=tuple(
+                (pmids[i], score)
+                for i, score in zip(unread[order].tolist(), scores[order].tolist(), strict=True)
+            ),
+            stage=screen.stage,
+            used=used,
+            terms=sum(len(table.keys()) for table in tables),
+            method=told(filled, space.protocol.nnz > 0, screen.stage, used),
+            views=filled,
+            replaced=replaced,
+            unread=sum(one.unread for one in counted),
+            titles=_titles(first),
+        )
 
     def _asked(self, view: View) -> Counts:
         return count([asked(self.protocol, view)], whole=view.whole)
 
-    def _each(self, task: Callable[..., Any], what: str) -> list[Any]:
-        """A task for every part, several at once where there is an executor."""
-        arguments = [(part, self.place / f"{what}-{i}") for i, part in enumerate(self.parts)]
-        if self.executor is None:
-            return [task(*one) for one in arguments]
-        futures: list[Future[Any]] = [self.executor.submit(task, *one) for one in arguments]
-        return [future.result() for future in futures]
+    def _each(
+        self, task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], done: str = ""
+    ) -> list[Any]:
+        """A task for each, several at once where there is an executor."""
+        futures: list[Future[Any]] = []
+        if self.executor is not None:
+            futures = [self.executor.submit(task, *one) for one in arguments]
+        found = []
+        try:
+            for i, one in enumerate(arguments):
+                found.append(futures[i].result() if futures else task(*one))
+                if done and len(arguments) > 1:
+                    self.say(f"{done} {i + 1} of {len(arguments)} parts")
+        finally:
+            for future in futures:
+                future.cancel()
+        return found
 
     def _file(self, view: int, what: str) -> Path:
         return self.place / f"{what}-{view}.npy"
 
-    def _table(self, i: int, view: View, wanted: Keys, seen: list[_Seen], n: int) -> _Table:
+    def _without_repeated(self, counted: list[_Counted]) -> tuple[list[_Counted], int]:
+        """Of several records with a PMID the last one alone, and no withdrawn one."""
+        last: dict[str, tuple[int, int]] = {}
+        for i, one in enumerate(counted):
+            last |= {pmid: (i, j) for j, pmid in enumerate(one.pmids)}
+            for pmid, before in one.withdrawn:
+                if last.get(pmid, (i, before)) < (i, before):
+                    del last[pmid]
+        gone = [
+            np.array([j for j, p in enumerate(one.pmids) if last.get(p) != (i, j)], dtype=np.intp)
+            for i, one in enumerate(counted)
+        ]
+        touched = [i for i, rows in enumerate(gone) if len(rows)]
+        task = partial(_recount, views=self.views)
+        anew = self._each(task, [(counted[i], gone[i]) for i in touched])
+        for i, one in zip(touched, anew, strict=True):
+            counted[i] = one
+        return counted, sum(map(len, gone))
+
+    def _table(self, i: int, view: View, wanted: Keys, counted: list[_Counted], n: int) -> _Table:
         """Terms in two records or more, and those of the protocol, of one view."""
-        files = [self.place / f"counted-{j}-{i}" for j in range(len(self.parts))]
-        total = sum(one.terms[i] for one in seen)
-        keys, often = _merged(files, total, least=2, always=wanted)
+        files = [Path(f"{one.stem}-{i}") for one in counted]
+        total = sum(one.terms[i] for one in counted)
+        keys, often = _merged(files, "often", total, least=2, always=wanted)
         np.save(self._file(i, "keys"), keys)
         np.save(self._file(i, "often"), often.astype(np.int32))
-        filled = sum(one.filled[i] for one in seen)
-        lengths = sum(one.lengths[i] for one in seen)
+        filled = sum(one.filled[i] for one in counted)
+        lengths = sum(one.lengths[i] for one in counted)
         return _Table(view, i, self.place, n, lengths / filled if filled else 1.0)
 
     def _learned(
@@ -186,15 +278,15 @@ class _Job:
         own = np.zeros(len(decided))
         for table, keys in zip(tables, wanted, strict=True):
             view = table.view
-            known = table.vocabulary(rest=True)
+            known = table.vocabulary()
             counts = count(map(view.texts, decided), whole=view.whole)
             at, here = known.places(np.concatenate([counts.keys, keys]))
             columns = np.full(len(known.keys), -1, dtype=np.int32)
             mine = np.unique(at[here])
             columns[mine] = np.arange(len(mine))
-            block = Block(known, columns, len(mine))
+            block = Block(replace(known, rest=True), columns, len(mine))
             matrix, itself = block.weighted(counts)
-            protocol = Block(table.vocabulary(), columns, len(mine))
+            protocol = Block(known, columns, len(mine))
             protocols.append(protocol.weighted(self._asked(view))[0])
             own += itself
             blocks.append(block)
@@ -208,57 +300,49 @@ class _Job:
             tuple(int(start) for start in starts),
         )
         screen = Screen(Terms(space), seed, of=n)
-        for i, record in enumerate(decided):
-            screen.decide(i, self.decisions[record.pmid])
+        screen.decide_all({i: self.decisions[r.pmid] for i, r in enumerate(decided)})
         return space, screen
 
-    def _means(self, tables: list[_Table], wanted: frozenset[str], left: int) -> list[Floats]:
+    def _means(
+        self, tables: list[_Table], left: list[tuple[Path, NDArray[np.intp]]], n: int
+    ) -> list[Floats]:
         """The mean unscreened record, over the terms of each table."""
-        sizes = self._each(partial(_sum_part, tables=tables, wanted=wanted), "summed")
+        self._each(partial(_sum_part, tables=tables), left)
         means = []
         for i, table in enumerate(tables):
-            files = [self.place / f"summed-{j}-{i}" for j in range(len(self.parts))]
-            keys, sums = _merged(files, sum(one[i] for one in sizes))
+            files = [Path(f"{stem}-{i}") for stem, _ in left]
+            total = sum(len(_load(file, "keys")) for file in files)
+            keys, sums = _merged(files, "sums", total)
             mean = np.zeros(len(table.keys()))
-            mean[np.searchsorted(table.keys(), keys)] = sums / left
+            at, here = table.vocabulary().places(keys)
+            mean[at[here]] = sums[here] / n
             means.append(mean)
         return means
 
-    def _sorted(
-        self,
-        scored: list[tuple[list[str], Floats]],
-        pmids: list[str],
-        screen: Screen,
-        tables: list[_Table],
-        seed: int,
-        top: int | None,
-    ) -> Ranked:
-        left = [pmid for some, _ in scored for pmid in some]
-        scores = np.round(np.concatenate([np.empty(0), *(s for _, s in scored)]), DECIMALS)
-        place = {pmid: i for i, pmid in enumerate(pmids)}
-        lots = np.random.default_rng(seed).permutation(len(pmids))
-        mine = lots[[place[pmid] for pmid in left]] if left else np.empty(0)
-        order = np.lexsort((mine, -scores))[:top]
-        known = len(screen.records)
-        return Ranked(
-            order=tuple((left[i], float(scores[i])) for i in order.tolist()),
-            stage=screen.stage,
-            used=Used(screen.included, screen.excluded, len(left), len(self.decisions) - known),
-            terms=sum(len(table.keys()) for table in tables),
-        )
 
-
-def _ordered(pmids: list[str]) -> list[str]:
-    """PMIDs in the engine's own sequence."""
-    pmids.sort(key=lambda pmid: (len(pmid), pmid))
-    twice = sorted({one for one, two in itertools.pairwise(pmids) if one == two})
-    if twice:
+def _places(pmids: list[str]) -> NDArray[np.intp]:
+    """The place of each PMID in the engine's own sequence."""
+    names = np.array(pmids, dtype=np.str_)
+    order = np.lexsort((names, np.char.str_len(names)))
+    sorted_ = names[order]
+    if len(twice := np.unique(sorted_[1:][sorted_[1:] == sorted_[:-1]])):
         raise InputError(
             "a PMID may occur once only, but several records share one",
             [f"PMID {pmid}" for pmid in twice],
             remedy="give each record once",
         )
-    return pmids
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    return place
+
+
+def _found(left: Sequence[tuple[Path, NDArray[np.intp]]], k: int) -> tuple[Path, int]:
+    """Where the k-th record to be read was counted."""
+    for stem, rows in left:
+        if k < len(rows):
+            return stem, int(rows[k])
+        k -= len(rows)
+    raise IndexError(k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +359,16 @@ class _Table:
         keys: Keys = self._load("keys")
         return keys
 
+    def often(self) -> NDArray[np.int32]:
+        often: NDArray[np.int32] = self._load("often")
+        return often
+
     def direction(self) -> Floats:
         direction: Floats = self._load("direction")
         return direction
 
-    def vocabulary(self, *, rest: bool = False) -> Vocabulary:
-        return Vocabulary(
-            self.view, self.keys(), self._load("often"), self.n, self.mean_length, rest
-        )
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.view, self.keys(), self.often(), self.n, self.mean_length)
 
     def _load(self, what: str) -> Any:
         return np.load(self.folder / f"{what}-{self.place}.npy", mmap_mode="r")
@@ -290,6 +376,7 @@ class _Table:
 
 def _merged(
     files: Sequence[Path],
+    what: str,
     total: int,
     *,
     least: float = -np.inf,
@@ -307,11 +394,11 @@ def _merged(
     for low, high in itertools.pairwise(edges):
         keys, numbers = [], []
         for file in files:
-            mine = np.load(f"{file}-keys.npy", mmap_mode="r")
+            mine = _load(file, "keys")
             begin = int(np.searchsorted(mine, np.uint64(low)))
             end = len(mine) if high == 2**64 else int(np.searchsorted(mine, np.uint64(high)))
             keys.append(np.asarray(mine[begin:end]))
-            numbers.append(np.load(f"{file}-numbers.npy", mmap_mode="r")[begin:end])
+            numbers.append(_load(file, what)[begin:end])
         if not keys:
             break
         every = np.concatenate(keys)
@@ -321,7 +408,7 @@ def _merged(
             continue
         first = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
         sums = np.add.reduceat(np.concatenate(numbers)[order], first)
-        kept = (sums >= least) | np.isin(every[first], asked)
+        kept = (sums >= least) | ((sums > 0) & np.isin(every[first], asked))
         found.append((every[first][kept], sums[kept]))
     empty = np.empty(0, dtype=np.uint64), np.empty(0)
     parts = [*found] or [empty]
@@ -330,62 +417,177 @@ def _merged(
 
 # --- what a worker does --------------------------------------------------------------------------
 
+NOBODY = np.empty(0, dtype=np.intp)
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one part holds; the terms themselves are in files."""
 
+@dataclass(frozen=True, slots=True, eq=False)  # holds an array
+class _Counted:
+    """Some records of one part; their terms are in files that begin with the stem."""
+
+    stem: Path
     pmids: list[str]
     decided: list[Record]
     terms: list[int]  # by view
     filled: list[int]  # records that have a term, by view
     lengths: list[float]
+    gone: NDArray[np.intp]  # places of records that later ones replace
+    withdrawn: list[tuple[str, int]]  # PMID, and how many of these records came before
+    unread: int
+
+    def standing(self) -> list[int]:
+        """Places of the records that nothing replaces."""
+        out = set(self.gone.tolist())
+        return [j for j in range(len(self.pmids)) if j not in out]
 
 
-def _count_part(part: Part, file: Path, *, views: Sequence[View], wanted: frozenset[str]) -> _Seen:
-    records = list(part())
+def _count_part(
+    part: Part, file: Path, *, views: Sequence[View], wanted: frozenset[str], titles: bool
+) -> list[_Counted]:
+    """Count the terms of all records of a part, some thousand at a time."""
+    found: list[_Counted] = []
+    records: list[Record] = []
+    withdrawn: list[tuple[str, int]] = []
+    unread = 0
+    for item in part():
+        if isinstance(item, Record):
+            records.append(item)
+        elif isinstance(item, Deleted):
+            withdrawn.append((item.pmid, len(records)))
+        else:
+            unread += 1
+        if len(records) == TOGETHER:
+            stem = Path(f"{file}-{len(found)}")
+            found.append(_count(records, stem, views, wanted, titles, withdrawn, unread))
+            records, withdrawn, unread = [], [], 0
+    if records or withdrawn or unread:
+        stem = Path(f"{file}-{len(found)}")
+        found.append(_count(records, stem, views, wanted, titles, withdrawn, unread))
+    return found
+
+
+def _count(
+    records: list[Record],
+    stem: Path,
+    views: Sequence[View],
+    wanted: frozenset[str],
+    titles: bool,
+    withdrawn: list[tuple[str, int]],
+    unread: int,
+) -> _Counted:
     terms, filled, lengths = [], [], []
     for i, view in enumerate(views):
         counts = count(map(view.texts, records), whole=view.whole)
-        keys, often = np.unique(counts.keys, return_counts=True)
-        _keep(Path(f"{file}-{i}"), keys, often)
+        keys, numbers, often = np.unique(counts.keys, return_inverse=True, return_counts=True)
+        mine = Path(f"{stem}-{i}")
+        _keep(mine, "keys", keys)
+        _keep(mine, "often", often)
+        _keep(mine, "numbers", numbers.astype(np.int32))
+        most = int(counts.times.max(initial=0))
+        _keep(mine, "times", counts.times.astype(np.min_scalar_type(most)))
+        _keep(mine, "starts", counts.starts)
         terms.append(len(keys))
         filled.append(int((counts.lengths > 0).sum()))
         lengths.append(float(counts.lengths.sum()))
+    if titles:
+        lines = (" ".join(record.shown_title.split()) for record in records)
+        Path(f"{stem}-titles").write_text("".join(f"{t}\n" for t in lines), encoding="utf-8")
     decided = [r for r in records if r.pmid in wanted]
-    return _Seen([r.pmid for r in records], decided, terms, filled, lengths)
+    pmids = [r.pmid for r in records]
+    return _Counted(stem, pmids, decided, terms, filled, lengths, NOBODY, withdrawn, unread)
+
+
+def _recount(one: _Counted, gone: NDArray[np.intp], *, views: Sequence[View]) -> _Counted:
+    """The same without records that later ones replace."""
+    stays = np.ones(len(one.pmids), dtype=bool)
+    stays[gone] = False
+    filled, lengths = [], []
+    for i in range(len(views)):
+        mine = Path(f"{one.stem}-{i}")
+        starts, numbers, times = (_load(mine, what) for what in ("starts", "numbers", "times"))
+        sizes = np.diff(starts)
+        kept = np.repeat(stays, sizes)
+        _keep(mine, "often", np.bincount(numbers[kept], minlength=one.terms[i]))
+        filled.append(int((sizes[stays] > 0).sum()))
+        lengths.append(float(times[kept].sum(dtype=np.float64)))
+    names = {pmid for pmid, stay in zip(one.pmids, stays, strict=True) if stay}
+    # Of two with one PMID in the same part the last one is meant.
+    latest = {record.pmid: record for record in one.decided if record.pmid in names}
+    return replace(one, decided=list(latest.values()), filled=filled, lengths=lengths, gone=gone)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbered(Vocabulary):
+    """Terms of some records; a key is its number among them."""
+
+    def places(self, keys: Any) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        return keys, np.ones(len(keys), dtype=bool)
+
+
+def _weighed(
+    file: Path, table: _Table, rows: NDArray[np.intp]
+) -> Iterator[tuple[Floats, NDArray[np.intp], NDArray[np.intp], slice]]:
+    """Weight, record and number of each term of the rows, some thousand rows at a time."""
+    keys, starts, numbers, times = (
+        _load(file, what) for what in ("keys", "starts", "numbers", "times")
+    )
+    at, known = table.vocabulary().places(keys)
+    # A term that is not in the table is in this record alone, or in replaced ones besides.
+    often = np.where(known, table.often()[at] if len(at) else 1, 1).astype(np.int32)
+    mine = _Numbered(table.view, keys, often, table.n, table.mean_length, True)
+    for begin in range(0, len(rows), FEW):
+        some = rows[begin : begin + FEW]
+        sizes = starts[some + 1] - starts[some]
+        ends = np.cumsum(sizes)
+        where = np.arange(ends[-1]) + np.repeat(starts[some] - (ends - sizes), sizes)
+        counts = Counts(
+            numbers[where].astype(np.intp),  # in place of the keys
+            times[where].astype(np.float64),
+            np.concatenate([[0], ends]).astype(np.int64),
+            np.zeros(len(some)),
+        )
+        data, owners, places, _, _ = mine.values(counts)
+        yield data, owners, places, slice(begin, begin + len(some))
 
 
 def _score_part(
-    part: Part, file: Path, *, tables: Sequence[_Table], wanted: frozenset[str], constant: float
-) -> tuple[list[str], Floats]:
-    records = [r for r in part() if r.pmid not in wanted]
-    scores = np.full(len(records), constant)
-    for table in tables:
-        view, direction = table.view, table.direction()
-        counts = count(map(view.texts, records), whole=view.whole)
-        data, rows, at, known, _ = table.vocabulary(rest=True).values(counts)
-        worth = data[known] * direction[at[known]]
-        scores += np.bincount(rows[known], worth, minlength=len(records))
-    return [r.pmid for r in records], scores
-
-
-def _sum_part(
-    part: Part, file: Path, *, tables: Sequence[_Table], wanted: frozenset[str]
-) -> list[int]:
-    records = [r for r in part() if r.pmid not in wanted]
-    sizes = []
+    stem: Path, rows: NDArray[np.intp], *, tables: Sequence[_Table], constant: float
+) -> Floats:
+    """Scores of these records of a part."""
+    scores = np.full(len(rows), constant)
     for i, table in enumerate(tables):
-        view, known = table.view, table.vocabulary(rest=True)
-        counts = count(map(view.texts, records), whole=view.whole)
-        data, _, at, here, _ = known.values(counts)
-        places, back = np.unique(at[here], return_inverse=True)
-        sums = np.bincount(back, data[here], minlength=len(places))
-        _keep(Path(f"{file}-{i}"), known.keys[places], sums)
-        sizes.append(len(places))
-    return sizes
+        file = Path(f"{stem}-{i}")
+        at, known = table.vocabulary().places(_load(file, "keys"))
+        worth = np.where(known, table.direction()[at] if len(table.keys()) else 0.0, 0.0)
+        for data, owners, places, here in _weighed(file, table, rows):
+            scores[here] += np.bincount(
+                owners, data * worth[places], minlength=here.stop - here.start
+            )
+    return scores
 
 
-def _keep(stem: Path, keys: Keys, numbers: NDArray[Any]) -> None:
-    np.save(f"{stem}-keys.npy", keys)
-    np.save(f"{stem}-numbers.npy", numbers)
+def _sum_part(stem: Path, rows: NDArray[np.intp], *, tables: Sequence[_Table]) -> None:
+    """Sum the weights of each term over these records of a part."""
+    for i, table in enumerate(tables):
+        file = Path(f"{stem}-{i}")
+        sums = np.zeros(len(_load(file, "keys")))
+        for data, _, places, _ in _weighed(file, table, rows):
+            sums += np.bincount(places, data, minlength=len(sums))
+        _keep(file, "sums", sums)
+
+
+def _titles(wanted: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
+    """Lines of the files of titles, each file read once."""
+    found: dict[tuple[Path, int], str] = {}
+    for stem in {stem for stem, _ in wanted}:
+        rows = {row for one, row in wanted if one == stem}
+        with Path(f"{stem}-titles").open(encoding="utf-8") as lines:
+            found |= {(stem, i): line[:-1] for i, line in enumerate(lines) if i in rows}
+    return tuple(found[one] for one in wanted)
+
+
+def _keep(file: Path, what: str, numbers: NDArray[Any]) -> None:
+    np.save(f"{file}-{what}.npy", numbers)
+
+
+def _load(file: Path, what: str) -> Any:
+    return np.load(f"{file}-{what}.npy", mmap_mode="r")

@@ -75,9 +75,7 @@ def models_named(names: Sequence[str], *, views: Sequence[str] = ()) -> tuple[Mo
     return tuple(
         m
         if m.random or not views
-        else replace(
-            m, name=" + ".join((m.name, *views)), views=chosen(views, standing=m.views)
-        )
+        else replace(m, name=" + ".join((m.name, *views)), views=chosen(views, standing=m.views))
         for m in models
     )
 
@@ -445,9 +443,15 @@ def _check(count: int, relevant: Bools, priors: tuple[int, int]) -> None:
     if len(relevant) != count:
         raise InputError(f"{count} records and {len(relevant)} labels: each needs one")
     included, excluded = int(relevant.sum()), int((~relevant).sum())
+    if not included:
+        raise InputError(f"none of {count} records is relevant: there is nothing to find")
     if priors[0] >= included:
         raise InputError(
-            f"{included} relevant records of which {priors[0]} are known: nothing is left to find"
+            f"{included} relevant records of which {priors[0]} are known: nothing is left to find",
+            remedy=f"begin with fewer: --priors {included - 1}+{min(priors[1], excluded)}",
         )
     if priors[1] > excluded:
-        raise InputError(f"{priors[1]} known exclusions of {excluded}: there are not so many")
+        raise InputError(
+            f"{priors[1]} known exclusions of {excluded}: there are not so many",
+            remedy=f"begin with fewer: --priors {priors[0]}+{excluded}",
+        )

@@ -153,7 +153,7 @@ def _counted(records: Sequence[Sequence[str]], whole: bool) -> Counts:
             if whole:
                 words.append(_key(bare(text)))
             else:
-                words += [known[word] for word in words_of(text)]
+                words += map(known.__getitem__, words_of(text))
             sizes.append(len(words) - before)
             owners.append(i)
     keys = np.array(words, dtype=np.uint64)

@@ -116,11 +116,12 @@ _NOT_MEASURED = "not measured: no labelled review at hand has it"
 _ABOUT = {
     "title and abstract": (
         "stemmed words and word pairs of both",
-        "FIGURES",
+        "measured: what every other view is beside",
     ),
     "title": (
         "words and word pairs of the title once more",
-        "FIGURES",
+        "measured on ten reviews, with less without: WSS@95 -.001 [-.016, .015], "
+        "recall@10 % +.012 [-.010, .036]",
     ),
     "MeSH": (
         "words of the headings; the strategy's own headings speak for the protocol",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evidence.triage import model
 from evidence.triage.features import Features
+from evidence.triage.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,19 @@ class Used:
 
 def in_words(space: Features, stage: model.Stage, used: Used) -> str:
     """How the order came about and how far to trust it, in words."""
+    return told(space.views, space.protocol.nnz > 0, stage, used)
+
+
+def told(filled: Sequence[View], asked: bool, stage: model.Stage, used: Used) -> str:
+    """As `in_words`.
+
+    Parameters
+    ----------
+    filled : sequence of View
+        The views that at least one record has something for.
+    asked : bool
+        Whether a word of the protocol is in the records.
+    """
     if not used.unscreened:
         screened = used.included + used.excluded
         return (
@@ -27,14 +42,12 @@ def in_words(space: Features, stage: model.Stage, used: Used) -> str:
             if screened
             else "There are no records to put in order."
         )
-    if not space.blocks:
+    if not filled:
         return "The records have no words: their order is drawn by lot."
     views = ", ".join(
-        f"{v.name} (weight {v.weight:g}{'' if v.measured else ', not measured'})"
-        for v in space.views
+        f"{v.name} (weight {v.weight:g}{'' if v.measured else ', not measured'})" for v in filled
     )
     text = f"TF-IDF of stemmed words and word pairs in {views}"
-    asked = space.protocol.nnz > 0
     protocol = f"the protocol as one more of weight {model.PROTOCOL_WEIGHT:g}"
     if stage == "both":
         how = (

@@ -27,6 +27,7 @@ let etag = "";
 let reading = null; // the question for records that is under way
 let alive = true; // whether the server answered last time
 let ended = false;
+let heard = 0; // what was saved: an answer to a question from before it may tell an older state
 let moving = false; // while the next record is on its way
 let preparing = ""; // words for the wait until the first order is finished
 
@@ -41,6 +42,7 @@ async function read() {
   reading = (async () => {
     const had = [...cache.keys()].slice(-60);
     const asked = turn;
+    const before = heard;
     const pending = outbox.unsent().map((content) => content.record).filter(Boolean);
     const without = [...new Set([...skipped, ...pending])].slice(-300);
     const query = new URLSearchParams(about);
@@ -53,10 +55,10 @@ async function read() {
       const record = cache.get(id);
       if (!record) continue;
       if (!old(id, asked) && record.mine) record.mine = null;
-      record.sample = data.sample.includes(id);
+      if (heard === before) record.sample = data.sample.includes(id);
     }
     queue = data.order.filter((id) => !old(id, asked) && !isDecided(id) && !skipped.has(id) && cache.has(id));
-    showState(data.state);
+    if (heard === before) showState(data.state);
     preparing = data.preparing ?? "";
     return data;
   })();
@@ -206,6 +208,7 @@ function showCertificate(found) {
   certificate = found;
   $("certificate").textContent = found?.words ?? "";
   $("certificate").hidden = !found;
+  if (before?.status !== found?.status) queue = []; // what comes first now is another list
   markSample();
   // A verdict is said when it falls, not whenever the page is opened.
   if (found?.told && before && (before.attempt !== found.attempt || before.status !== found.status)) say(found.told, "quiet");
@@ -213,10 +216,11 @@ function showCertificate(found) {
 
 async function poll() {
   if (document.hidden && alive) return;
+  const before = heard;
   try {
     const { reply, data } = await get(`/api/state?${about}`, etag ? { "if-none-match": etag } : {});
     answered();
-    if (!data) return;
+    if (!data || heard !== before) return;
     etag = reply.headers.get("etag") ?? "";
     showState(data);
     // Another tab, another process or a new order: what waits in the browser is read again, what is
@@ -240,6 +244,7 @@ async function lookAgain() {
   const before = cache.get(id)?.mine ?? null;
   keep(id, data);
   if (current() !== id) return;
+  markSample();
   if (JSON.stringify(before) !== JSON.stringify(data.mine)) {
     showMine(data.mine, data.note);
     if (data.mine) say(`In another window you have decided on this record: ${DECISIONS[data.mine.decision]}.`, "quiet");
@@ -322,6 +327,7 @@ outbox.start(({ kind, letter, data, trouble }) => {
     return;
   }
   alive = true;
+  heard += 1;
   if (!outbox.waiting()) $("trouble").hidden = true;
   showState(data.state);
   etag = "";
@@ -339,7 +345,7 @@ outbox.start(({ kind, letter, data, trouble }) => {
     if (current() === content.record) paintNote();
     say("Saved: your note.", "status");
   }
-  if (!outbox.waiting()) void quietly(read);
+  if (!outbox.waiting()) void quietly(fresh);
 });
 
 async function refetch(id) {
