@@ -251,6 +251,14 @@ def test_files_of_nlm_are_ranked_with_updates_and_deletions(review: Path, nlm: P
     assert not list((review / "var").glob("ranking-*"))
 
 
+def test_what_a_killed_ranking_left_is_swept_by_the_next(review: Path, nlm: Path):
+    left = review / "var" / "ranking" / "ranking-killed"
+    left.mkdir(parents=True)
+    (left / "counted-0-keys.npy").write_bytes(b"half")
+    assert rank(review, CLAIM, "--files", str(nlm), "--jobs", "1").exit_code == 0
+    assert [path.name for path in left.parent.iterdir()] == ["lock"]
+
+
 def test_decisions_on_stored_records_teach_the_order_of_files(review: Path, nlm: Path):
     text = f"{HEADER}90000000,title-abstract,A. B.,include,,2026-03-02\n"
     (review / f"extracted/{CLAIM}/screening.csv").write_text(text, encoding="utf-8")

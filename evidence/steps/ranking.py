@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -132,8 +133,18 @@ def rank_files(
     protocol, views = looked_at(claim, settings, links=links)
     own = [record for record in held.records if record.pmid in known]
     paths = tuple(path.absolute() for path in sorted(dict.fromkeys(paths), key=_by_name))
-    workspace.var.mkdir(parents=True, exist_ok=True)
-    with _executor(workspace.var, len(paths), jobs, scheduler) as executor:
+    tables = workspace.var.absolute() / "ranking"
+    tables.mkdir(parents=True, exist_ok=True)
+
+    def waits() -> None:
+        say("another ranking of files is at work in this folder: waiting until it has ended")
+
+    with (
+        files.alone(tables / "lock", waits=waits),
+        _executor(workspace.var, len(paths), jobs, scheduler) as executor,
+    ):
+        for left in tables.glob("ranking-*"):  # by a run that was killed
+            shutil.rmtree(left)
         ranked = rank_parts(
             [partial(tuple, own), *(pubmed_file(path) for path in paths)],
             known,
@@ -142,7 +153,7 @@ def rank_files(
             titles=max(top, TITLES),
             repeated="last",
             executor=executor,
-            folder=workspace.var.absolute(),
+            folder=tables,
             say=say,
         )
     if not ranked.order and not ranked.replaced:
