@@ -150,11 +150,13 @@ def update_claim(
     since = _since(claim, store, on)
     revised: set[str] = set()
     revised_run = None
-    if found.pmids:
+    fetched = store.fetched_on(found.pmids)
+    # What is not held, or was received today, is as new as it can be.
+    held = bool(store.runs(claim)) or any(day < on.isoformat() for day in fetched.values())
+    if found.pmids and held:
         late = find(query, eutils, extra=f"{since:%Y/%m/%d}:3000[lr]")
         revised = set(late.pmids) & set(found.pmids)
         revised_run = _run(claim, late, on, "revised")
-    fetched = store.fetched_on(found.pmids)
     members = store.members(claim)
     wanted = set(store.stale(found.pmids, on))
     # What enters the claim may have been revised while no search of any claim listed it.

@@ -86,6 +86,8 @@ def test_a_first_run_finds_and_keeps_every_record(server, eutils, store):
     assert first.run.translation == QUERY.replace("[tiab]", "[Title/Abstract]")
     assert first.complete
     assert first.summary() == f"exercise: {len(wanted)} found, {len(wanted)} new"
+    # Nothing was held that could have been revised, so that nothing more is asked.
+    assert [r.endpoint for r in server.requests] == ["esearch", "efetch"]
 
 
 @pytest.mark.parametrize("later", [0, 1, 30])
