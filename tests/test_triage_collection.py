@@ -113,6 +113,24 @@ def test_the_inverse_kept_while_inclusions_come_is_nearly_a_fresh_one(
     assert inverse @ system == approx(np.eye(len(few)), abs=1e-9)
 
 
+@pytest.mark.parametrize("overlap", [0, 4, 9])
+def test_a_rough_solution_is_off_by_less_than_it_says_and_finds_the_same_record(
+    monkeypatch, overlap
+):
+    monkeypatch.setattr(machine, "SMALL", 0)
+    records, labels = a_library(150, 20, overlap=overlap)
+    each = Screen(Gram(Pairs(features(records, PROTOCOL))), 1)
+    each.decide_all({labels.index(True): True, labels.index(False): False})
+    for _ in range(120):
+        rough = each._sum(screen.ROUGH)
+        allowed = each.machine.uncertain
+        errors = (rough - each._sum(machine.TOLERANCE))[~each.decided]
+        assert np.ptp(errors) < allowed < 1e-4
+        read = each.best()
+        assert read == each.order()[0]
+        each.decide(read, labels[read])
+
+
 # --- several engines over the same records -------------------------------------------------------
 
 

@@ -26,7 +26,6 @@ ONE_CORE = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
 def _begin_cold() -> None:
     """Forget the stems of earlier reviews: theirs starts in a process of its own, too."""
     terms._STEMS.clear()
-    terms._key.cache_clear()
 
 
 def run() -> None:

@@ -42,50 +42,43 @@ class Vocabulary:
 
     def places(self, keys: Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Where each key stands among those known, and whether it is among them."""
+        if keys is self.keys:
+            return np.arange(len(keys)), np.ones(len(keys), dtype=bool)
         if not len(self.keys):
             return np.zeros(len(keys), dtype=np.intp), np.zeros(len(keys), dtype=bool)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return at, self.keys[at] == keys
 
-    def values(
-        self, counts: Counts, numbers: NDArray[np.intp] | None = None
-    ) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], Floats]:
+    def values(self, counts: Counts) -> tuple[Floats, NDArray[np.intp], Floats]:
         """Weight of each term in each record, scaled to the view's weight.
 
         Terms that no record of the collection has count nothing, not even in a record's length.
 
-        Parameters
-        ----------
-        numbers : array of int, optional
-            The place of each of ``counts.keys`` among the keys, where it is known: looking for
-            them is a tenth of the work.
-
         Returns
         -------
-        data : array, one for each of ``counts.keys``
-        rows, at, known : arrays, as long
-            The record, the place among the keys, and whether the term is among them.
+        data, rows : arrays, one for each of ``counts.numbers``
+            The weight, and whose it is.
         own : array, (n,)
             Inner product of each record with itself.
         """
         n = len(counts.lengths)
         rows = np.repeat(np.arange(n), np.diff(counts.starts))
-        if numbers is None:
-            at, known = self.places(counts.keys)
-        else:
-            at, known = numbers, np.ones(len(numbers), dtype=bool)
+        at, known = self.places(counts.terms)
         alone = 1 if self.rest else 0
         often = np.where(known, self.in_records[at] if len(self.keys) else alone, alone)
         idf = np.log((1 + self.n) / (1 + often)) + 1  # smoothed as in scikit-learn: positive
-        times = np.where(often > 0, counts.times, 0.0)
-        data = times * idf
+        times = counts.times
+        if not often.all():
+            times = np.where(often[counts.numbers] > 0, times, 0.0)
+        data = times * idf[counts.numbers]
         if not self.view.plain:
             lengths = np.bincount(rows, times, minlength=n)
-            long = lengths[rows] / self.mean_length
-            data *= (K1 + 1) / (counts.times + K1 * (1 - B + B * long))
+            short = K1 * (1 - B + B * (lengths / self.mean_length))
+            data *= (K1 + 1) / (counts.times + short[rows])
         squares = np.bincount(rows, data * data, minlength=n)
-        data *= np.sqrt(self.view.weight / np.where(squares > 0, squares, 1.0))[rows]
-        return data, rows, at, known, np.where(squares > 0, self.view.weight, 0.0)
+        scale = np.sqrt(self.view.weight / np.where(squares > 0, squares, 1.0))
+        data *= scale[rows]
+        return data, rows, np.where(squares > 0, self.view.weight, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -100,18 +93,17 @@ class Block:
     columns: NDArray[np.int32]  # of each key; -1 where it has none
     width: int  # columns
 
-    def weighted(
-        self, counts: Counts, numbers: NDArray[np.intp] | None = None
-    ) -> tuple[Any, Floats]:
+    def weighted(self, counts: Counts) -> tuple[Any, Floats]:
         """Rows over this block's columns, and each row's inner product with itself."""
-        data, rows, at, known, own = self.vocabulary.values(counts, numbers)
-        n = len(counts.lengths)
+        data, _, own = self.vocabulary.values(counts)
+        at, known = self.vocabulary.places(counts.terms)
         columns = np.where(known, self.columns[at] if len(self.columns) else -1, -1)
-        kept = columns >= 0
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
+        columns = columns.astype(np.int32)[counts.numbers]
+        kept = np.flatnonzero(columns >= 0)
+        starts = np.searchsorted(kept, counts.starts)
         matrix = sparse.csr_array(
-            (data[kept], columns[kept].astype(np.int32), starts.astype(np.int32)),
-            shape=(n, self.width),
+            (data[kept], columns[kept], starts.astype(np.int32)),
+            shape=(len(counts.lengths), self.width),
         )
         return matrix, own
 
@@ -119,7 +111,10 @@ class Block:
 def block(vocabulary: Vocabulary, asked: Keys) -> Block:
     """Columns for the terms of a view; ``asked`` are those of the protocol."""
     often = vocabulary.in_records
-    kept = np.flatnonzero((often > 1) | np.isin(vocabulary.keys, asked))
+    wanted = often > 1
+    at, known = vocabulary.places(asked)
+    wanted[at[known]] = True
+    kept = np.flatnonzero(wanted)
     columns = np.full(len(often), -1, dtype=np.int32)
     columns[kept[np.argsort(-often[kept], kind="stable")]] = np.arange(len(kept))
     return Block(vocabulary, columns, len(kept))
@@ -179,15 +174,14 @@ def features(
     own = np.zeros(n)
     for view in views:
         counts = count(map(view.texts, records), whole=view.whole)
-        if not len(counts.keys):
+        if not len(counts.terms):
             continue
-        keys, numbers, in_records = np.unique(counts.keys, return_inverse=True, return_counts=True)
+        in_records = np.bincount(counts.numbers).astype(np.int32)
         wanted = count([asked(protocol, view)], whole=view.whole)
         lengths = counts.lengths
         mean = float(lengths[lengths > 0].mean())
-        known = Vocabulary(view, keys, in_records.astype(np.int32), n, mean)
-        one = block(known, wanted.keys)
-        matrix, mine = one.weighted(counts, numbers)
+        one = block(Vocabulary(view, counts.terms, in_records, n, mean), wanted.terms)
+        matrix, mine = one.weighted(counts)
         own += mine
         blocks.append(one)
         matrices.append(matrix)

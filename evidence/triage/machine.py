@@ -50,9 +50,10 @@ class Machine:
         self._relevant = np.zeros(64, dtype=bool)
         self._support = np.zeros(64, dtype=bool)
         self._beta = np.zeros(64)
-        self.uncertain = 0.0  # how far scores may be off after the last `solve`, roughly
+        self.uncertain = 0.0  # how far two scores may be off after the last `solve`, together
         self._total = 0.0  # of the similarities of different rows, for their mean
         self._block: tuple[Floats, Floats] | None = None  # inverse of the included; their ridge
+        self._ridge = np.empty(0)  # of the rows that were solved for last
 
     @property
     def similar(self) -> Floats:
@@ -78,7 +79,13 @@ class Machine:
         own : float
             Its similarity to itself.
         """
-        self.extend(np.append(similar, own)[None, :], np.array([own]), np.array([relevant]))
+        new = self.size
+        self._make_room(new + 1)
+        self._similar[new, :new] = self._similar[:new, new] = similar
+        self._similar[new, new] = own
+        self._total += 2 * float(similar.sum())
+        self._relevant[new], self._support[new], self._beta[new] = relevant, True, 0.0
+        self.size = new + 1
 
     def extend(self, similar: Floats, own: Floats, relevant: NDArray[np.bool_]) -> None:
         """Append k rows.
@@ -91,8 +98,7 @@ class Machine:
             Their similarities to themselves, whatever ``similar`` says of these; their classes.
         """
         before, size = self.size, self.size + len(own)
-        if size > len(self._beta):
-            self._grow(2 * size if size < 2_000 else size + size // 4)
+        self._make_room(size)
         new = slice(before, size)
         self._similar[new, :size] = similar
         self._similar[:before, new] = similar[:, :before].T
@@ -110,7 +116,7 @@ class Machine:
     def change(self, place: int, relevant: bool) -> None:
         """Give a row the other class."""
         self._relevant[place], self._support[place], self._beta[place] = relevant, True, 0.0
-        self._block = None
+        self._block, self._ridge = None, np.empty(0)
 
     def remove(self, place: int) -> None:
         """Take a row out; the last one moves to its place."""
@@ -123,7 +129,11 @@ class Machine:
             for each in (self._relevant, self._support, self._beta):
                 each[place] = each[last]
         self.size = last
-        self._block = None
+        self._block, self._ridge = None, np.empty(0)
+
+    def _make_room(self, size: int) -> None:
+        if size > len(self._beta):
+            self._grow(size + size // 4 + 32)  # little to spare: `times` reads that, too
 
     def _grow(self, room: int) -> None:
         bigger = np.zeros((room, room))
@@ -153,7 +163,8 @@ class Machine:
         """
         ridge = 1 / (2 * C * weights)
         y = np.where(self.relevant, 1.0, -1.0)
-        margin = max(MARGIN, 10 * tolerance)
+        margin = max(MARGIN, tolerance)
+        self._foresee(ridge, y)
         fewest, patience = self.size + 1, 10
         for _ in range(EXCHANGES):
             inside = self._support[: self.size]
@@ -176,6 +187,20 @@ class Machine:
             self._support[: self.size] = inside ^ wrong
         raise NotConverged(f"the support vector machine did not settle in {EXCHANGES} exchanges")
 
+    def _foresee(self, ridge: Floats, y: Floats) -> None:
+        """Begin near the optimum, which saves a round or two.
+
+        The weight of a row is its misfit over its ridge, and misfits hardly move; a single new row
+        begins as if it moved no other.
+        """
+        known = len(self._ridge)
+        self.beta[:known] *= self._ridge / ridge[:known]
+        if known and self.size == known + 1:
+            beta = self.beta[:known]
+            misfit = y[known] - self._similar[known, :known] @ beta - beta.sum()
+            self._beta[known] = misfit / (ridge[known] + self._similar[known, known] + 1)
+        self._ridge = ridge
+
     def _within(
         self,
         inside: NDArray[np.bool_],
@@ -186,13 +211,19 @@ class Machine:
         tolerance: float = TOLERANCE,
     ) -> Floats:
         """The solution of the equation above where only the rows inside count."""
+        self.uncertain = 0.0
         if self.size <= SMALL:
-            self.uncertain = 0.0
             return self._directly(inside, ridge, y)
-        similar, mask = self.similar, inside.astype(float)
+        mask = inside.astype(float)
+        wide = np.zeros(len(self._beta))
 
         def times(v: Floats) -> Floats:
-            product: Floats = (similar @ v + v.sum() + ridge * v) * mask
+            wide[: self.size] = v
+            # As symmetric, for half of the memory to be read, which is what takes the time.
+            product: Floats = linalg.blas.dsymv(1.0, self._similar.T, wide)[: self.size]
+            product += v.sum()
+            product += ridge * v
+            product *= mask
             return product
 
         nearly = self._preconditioner(inside, ridge)
@@ -202,14 +233,15 @@ class Machine:
         slope = float(residual @ z)
         for _ in range(ROUNDS):
             if np.abs(residual).max(initial=0.0) <= tolerance:
-                # A score errs by (k, 1) e, and e' H e = r' H^-1 r, which the inverse at hand gives
-                # within a factor of about two; times eight is on the safe side.
-                self.uncertain = 8 * float(np.sqrt(max(slope, 0.0))) + 10 * tolerance
+                # A residual is what the score is off and what the row's own weight is, times its
+                # ridge, by far the larger part: so two scores, even of rows at the margin, are
+                # off by less than this; by a twentieth of it at most on ten reviews.
+                self.uncertain = 3 * tolerance
                 return beta
             product = times(step)
             length = slope / float(step @ product)
-            beta = beta + length * step
-            residual = residual - length * product
+            beta += length * step
+            residual -= length * product
             z = nearly(residual)
             slope, before = float(residual @ z), slope
             step = z + (slope / before) * step
@@ -232,7 +264,7 @@ class Machine:
         """The matrix of the equation above for some rows."""
         whole = len(rows) == self.size
         system: Floats = (self.similar if whole else self.similar[np.ix_(rows, rows)]) + 1
-        system[np.diag_indices(len(rows))] += ridge[rows]
+        system.reshape(-1)[:: len(rows) + 1] += ridge[rows]  # the diagonal
         return system
 
     def _preconditioner(self, inside: NDArray[np.bool_], ridge: Floats) -> Any:
@@ -269,7 +301,7 @@ class Machine:
         if (
             not len(known)
             or len(more) > BORDERED
-            or not np.allclose(known, ridge[few[: len(known)]], rtol=0.02)
+            or (np.abs(known / ridge[few[: len(known)]] - 1) > 0.02).any()
         ):
             system = self._similar[np.ix_(few, few)]
             system[np.diag_indices(len(few))] += ridge[few]

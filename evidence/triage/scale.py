@@ -149,7 +149,7 @@ class _Job:
         self.views, self.executor, self.place, self.say = views, executor, place, say
 
     def run(self, seed: int, top: int | None, titles: int, repeated: Repeated) -> Ranked:
-        wanted_terms = [self._asked(view).keys for view in self.views]
+        wanted_terms = [self._asked(view).terms for view in self.views]
         wanted = frozenset(self.decisions)
         task = partial(_count_part, views=self.views, wanted=wanted, titles=titles > 0)
         places = [(part, self.place / f"part{i}") for i, part in enumerate(self.parts)]
@@ -280,7 +280,7 @@ class _Job:
             view = table.view
             known = table.vocabulary()
             counts = count(map(view.texts, decided), whole=view.whole)
-            at, here = known.places(np.concatenate([counts.keys, keys]))
+            at, here = known.places(np.concatenate([counts.terms, keys]))
             columns = np.full(len(known.keys), -1, dtype=np.int32)
             mine = np.unique(at[here])
             columns[mine] = np.arange(len(mine))
@@ -477,15 +477,14 @@ def _count(
     terms, filled, lengths = [], [], []
     for i, view in enumerate(views):
         counts = count(map(view.texts, records), whole=view.whole)
-        keys, numbers, often = np.unique(counts.keys, return_inverse=True, return_counts=True)
         mine = Path(f"{stem}-{i}")
-        _keep(mine, "keys", keys)
-        _keep(mine, "often", often)
-        _keep(mine, "numbers", numbers.astype(np.int32))
+        _keep(mine, "keys", counts.terms)
+        _keep(mine, "often", np.bincount(counts.numbers, minlength=len(counts.terms)))
+        _keep(mine, "numbers", counts.numbers.astype(np.int32))
         most = int(counts.times.max(initial=0))
         _keep(mine, "times", counts.times.astype(np.min_scalar_type(most)))
         _keep(mine, "starts", counts.starts)
-        terms.append(len(keys))
+        terms.append(len(counts.terms))
         filled.append(int((counts.lengths > 0).sum()))
         lengths.append(float(counts.lengths.sum()))
     if titles:
@@ -515,14 +514,6 @@ def _recount(one: _Counted, gone: NDArray[np.intp], *, views: Sequence[View]) ->
     return replace(one, decided=list(latest.values()), filled=filled, lengths=lengths, gone=gone)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbered(Vocabulary):
-    """Terms of some records; a key is its number among them."""
-
-    def places(self, keys: Any) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        return keys, np.ones(len(keys), dtype=bool)
-
-
 def _weighed(
     file: Path, table: _Table, rows: NDArray[np.intp]
 ) -> Iterator[tuple[Floats, NDArray[np.intp], NDArray[np.intp], slice]]:
@@ -533,20 +524,21 @@ def _weighed(
     at, known = table.vocabulary().places(keys)
     # A term that is not in the table is in this record alone, or in replaced ones besides.
     often = np.where(known, table.often()[at] if len(at) else 1, 1).astype(np.int32)
-    mine = _Numbered(table.view, keys, often, table.n, table.mean_length, True)
+    mine = Vocabulary(table.view, keys, often, table.n, table.mean_length, True)
     for begin in range(0, len(rows), FEW):
         some = rows[begin : begin + FEW]
         sizes = starts[some + 1] - starts[some]
         ends = np.cumsum(sizes)
         where = np.arange(ends[-1]) + np.repeat(starts[some] - (ends - sizes), sizes)
         counts = Counts(
-            numbers[where].astype(np.intp),  # in place of the keys
+            mine.keys,
+            numbers[where].astype(np.int64),
             times[where].astype(np.float64),
             np.concatenate([[0], ends]).astype(np.int64),
             np.zeros(len(some)),
         )
-        data, owners, places, _, _ = mine.values(counts)
-        yield data, owners, places, slice(begin, begin + len(some))
+        data, owners, _ = mine.values(counts)
+        yield data, owners, counts.numbers, slice(begin, begin + len(some))
 
 
 def _score_part(

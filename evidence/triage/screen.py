@@ -46,12 +46,9 @@ class Screen:
         self.machine = Machine()
         self.machine.add(np.empty(0), space.protocol_own, True)
         self.records: list[int] = []  # decided, by place in the machine less one
+        self.included = 0  # of these
         self._place: dict[int, int] = {}
         self._scores: Floats | None = None
-
-    @property
-    def included(self) -> int:
-        return int(self.machine.relevant[1:].sum())
 
     @property
     def excluded(self) -> int:
@@ -72,6 +69,7 @@ class Screen:
         elif relevant != self.relevant[record]:
             self.machine.change(place + 1, relevant)
             self.relevant[record] = relevant
+            self.included += 1 if relevant else -1
         else:
             return
         self._scores = None
@@ -108,11 +106,13 @@ class Screen:
         self.space.select(record)
         self._place[record] = len(self.records)
         self.records.append(record)
+        self.included += bool(relevant)
         self.decided[record], self.relevant[record] = True, relevant
 
     def _remove(self, record: int, place: int) -> None:
         self.machine.remove(place + 1)
         self.space.drop(place)
+        self.included -= bool(self.relevant[record])
         self.records[place] = self.records[-1]
         self._place[self.records[place]] = place
         self.records.pop()

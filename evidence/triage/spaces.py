@@ -93,13 +93,7 @@ class Terms:
         return products
 
     def table(self, records: NDArray[np.intp]) -> Floats:
-        # Frequent terms as full columns, by the fast product of full matrices; the others, which
-        # few pairs share, by that of sparse ones.
-        known, asking = self._selected(), self._matrix[records]
-        often = np.bincount(known.indices, minlength=known.shape[1]) > OFTEN * known.shape[0]
-        found: Floats = (asking[:, ~often] @ known[:, ~often].T).toarray()
-        found += asking[:, often].toarray() @ known[:, often].toarray().T
-        return found
+        return _products(self._matrix[records], self._selected())
 
     def weighted(self, beta: Floats) -> Floats:
         products: Floats = self._matrix @ self.direction(beta)
@@ -127,6 +121,20 @@ class Terms:
         )
 
 
+def _products(some: Any, known: Any) -> Floats:
+    """Inner products of sparse rows with others, (k, n).
+
+    Frequent terms as full columns, by the fast product of full matrices; the others, which few
+    pairs share, by that of sparse ones.
+    """
+    often = np.bincount(known.indices, minlength=known.shape[1]) > OFTEN * known.shape[0]
+    rare, frequent = mine = known[:, ~often], known[:, often].toarray()
+    theirs = mine if some is known else (some[:, ~often], some[:, often].toarray())
+    found: Floats = (theirs[0] @ rare.T).toarray()
+    found += theirs[1] @ frequent.T
+    return found
+
+
 class Pairs:
     """Inner products of all pairs of records, each record's when it is first asked for.
 
@@ -144,7 +152,7 @@ class Pairs:
     def row(self, record: int) -> Floats:
         """(n,) of a record with every record; terms of one record alone are left out."""
         if self._table is None and 4 * len(self._known) >= self._matrix.shape[0]:
-            self._table = (self._matrix @ self._matrix.T).toarray()
+            self._table = _products(self._matrix, self._matrix)
             self._known.clear()
         if self._table is not None:
             whole: Floats = self._table[record]

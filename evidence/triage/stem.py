@@ -84,9 +84,17 @@ def stem(word: str) -> str:
     """
     if len(word) <= 2 or not (word.isascii() and word.isalpha()):
         return word
-    for step in (_plural, _past, _final_y, _double_suffix, _suffix_3, _suffix_4, _final_e):
-        word = step(word)
-    return word
+    # Each step only where the last letters allow it: most words are through in a moment.
+    if word[-1] == "s":
+        word = _plural(word)
+    if word[-1] in "dg":
+        word = _past(word)
+    if word[-1] == "y":
+        word = _final_y(word)
+    for rules, above in ((_RULES_2, 0), (_RULES_3, 0), (_RULES_4, 1)):
+        if word[-2:] in rules:
+            word = _replaced(word, rules[word[-2:]], above)
+    return _final_e(word) if word[-1] in "el" else word
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -155,34 +163,26 @@ def _final_y(word: str) -> str:
     return word[:-1] + "i" if word.endswith("y") and _has_vowel(word[:-1]) else word
 
 
-_ENDS_2, _ENDS_3 = (tuple(suffix for suffix, _ in step) for step in (STEP_2, STEP_3))
+Rules = tuple[tuple[str, str], ...]
 
 
-def _double_suffix(word: str) -> str:
-    return _replaced(word, STEP_2) if word.endswith(_ENDS_2) else word
+def _by_end(rules: Rules) -> dict[str, Rules]:
+    """Rules by the last two letters of the suffix."""
+    ends = {suffix[-2:] for suffix, _ in rules}
+    return {end: tuple(rule for rule in rules if rule[0].endswith(end)) for end in ends}
 
 
-def _suffix_3(word: str) -> str:
-    return _replaced(word, STEP_3) if word.endswith(_ENDS_3) else word
+_RULES_2, _RULES_3 = _by_end(STEP_2), _by_end(STEP_3)
+_RULES_4 = _by_end(tuple((suffix, "") for suffix in STEP_4))
 
 
-def _replaced(word: str, rules: tuple[tuple[str, str], ...]) -> str:
+def _replaced(word: str, rules: Rules, above: int) -> str:
     # Only the first suffix that fits is tried, even when its condition then fails.
     for suffix, new in rules:
         if word.endswith(suffix):
             rest = word.removesuffix(suffix)
-            return rest + new if _measure(rest) > 0 else word
-    return word
-
-
-def _suffix_4(word: str) -> str:
-    if not word.endswith(STEP_4):
-        return word
-    for suffix in STEP_4:
-        if word.endswith(suffix):
-            rest = word.removesuffix(suffix)
-            removable = _measure(rest) > 1 and (suffix != "ion" or rest.endswith(("s", "t")))
-            return rest if removable else word
+            fits = _measure(rest) > above and (suffix != "ion" or rest.endswith(("s", "t")))
+            return rest + new if fits else word
     return word
 
 

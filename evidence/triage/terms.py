@@ -13,14 +13,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evidence.triage.stem import stem
 
-TOGETHER = 2_000  # records counted at once; more need more memory, and no less time
+TOGETHER = 2_000  # records counted at one go; more need more memory, and no less time
 _WORD = re.compile(r"[^\W_]{2,}")
 _PLAIN_WORD = re.compile("[a-z0-9]{2,}")  # the same in text that is ASCII, found in half the time
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -75,18 +75,44 @@ def _without_mark(letter: re.Match[str]) -> str:
 # --- terms as numbers ----------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1_000_000)
 def _key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-class _Stems(dict[str, int]):
+_END = "\N{SECTION SIGN}"  # between two texts; no letter or digit, so in no word
+_SKIPPED, _ENDED = 0, 1  # instead of the keys of words of one letter, and of the end of a text
+_KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789"
+# Bytes with all that stands between words as spaces, for text in ASCII and for other text, of which
+# capitals are kept: a trademark sign becomes two of them.
+_APART, _APART_BEYOND = (
+    bytes(i if i in kept else 32 for i in range(256))
+    for kept in (_KEPT, _KEPT + _KEPT.upper() + bytes(range(128, 256)))
+)
+
+
+def _apart(text: str) -> bytes:
+    """The words of a text and nothing else, those of one letter among them; see `words_of`."""
+    text = bare(text)
+    if text.isascii():
+        return text.encode().translate(_APART)
+    return _BEYOND_ASCII.sub(_within_word, text).encode().translate(_APART_BEYOND)
+
+
+def _within_word(letter: re.Match[str]) -> str:
+    return letter[0] if letter[0].isalnum() else " "
+
+
+class _Stems(dict[bytes, int]):
     """Word to the key of its stem; emptied when it has grown beyond what a collection needs."""
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, found: bytes) -> int:
         if len(self) > 2_000_000:
             self.clear()
-        self[word] = key = _key(stem(word))
+        word = found.decode()
+        key = _ENDED if word == _END else _SKIPPED
+        if len(word) > 1:
+            key = _key(stem.__wrapped__(word))  # not kept twice
+        self[found] = key
         return key
 
 
@@ -98,9 +124,6 @@ def _pairs(one: Keys, two: Keys) -> Keys:
     mixed ^= mixed >> np.uint64(31)
     mixed *= _MIX[2]
     return np.asarray(mixed, dtype=np.uint64)
-
-
-_NONE = np.empty(0, dtype=np.uint64)
 
 
 def term_key(term: str, *, whole: bool = False) -> int:
@@ -116,7 +139,8 @@ def term_key(term: str, *, whole: bool = False) -> int:
 class Counts:
     """How often each of n records has each of its terms, in one view."""
 
-    keys: Keys  # of all records, one after the other, ascending within each
+    terms: Keys  # that at least one of the records has, ascending
+    numbers: NDArray[np.int64]  # places among these: record after record, ascending within each
     times: Floats  # as long
     starts: NDArray[np.int64]  # (n + 1,) where each record's terms start
     lengths: Floats  # (n,) terms of each record, repeats counted
@@ -124,15 +148,17 @@ class Counts:
 
 def count(texts: Iterable[Sequence[str]], *, whole: bool = False) -> Counts:
     """Terms of records, counted; each record is given as its texts."""
-    parts = [_counted(part, whole) for part in _batches(texts, TOGETHER)]
+    parts = [_counted(part, whole) for part in _batches(texts, TOGETHER)] or [_counted([], whole)]
     if len(parts) == 1:
         return parts[0]
+    terms = np.unique(np.concatenate([part.terms for part in parts]))
     sizes = np.concatenate([[0], *(np.diff(part.starts) for part in parts)])
     return Counts(
-        np.concatenate([_NONE, *(part.keys for part in parts)]),
-        np.concatenate([np.empty(0), *(part.times for part in parts)]),
-        np.cumsum(sizes).astype(np.int64),
-        np.concatenate([np.empty(0), *(part.lengths for part in parts)]),
+        terms,
+        np.concatenate([np.searchsorted(terms, part.terms)[part.numbers] for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.cumsum(sizes),
+        np.concatenate([part.lengths for part in parts]),
     )
 
 
@@ -143,37 +169,46 @@ def _batches(items: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequenc
 
 
 def _counted(records: Sequence[Sequence[str]], whole: bool) -> Counts:
-    """As `count`, of so few records that a number of 16 bits tells them apart."""
-    known = _STEMS
-    words: list[int] = []
-    sizes, owners = [], []
-    for i, texts in enumerate(records):
-        for text in texts:
-            before = len(words)
-            if whole:
-                words.append(_key(bare(text)))
-            else:
-                words += map(known.__getitem__, words_of(text))
-            sizes.append(len(words) - before)
-            owners.append(i)
-    keys = np.array(words, dtype=np.uint64)
-    within = np.repeat(np.arange(len(sizes)), sizes)  # the text of each word
-    rows = np.array(owners, dtype=np.uint16)[within]
-    if not whole and len(keys):
-        together = within[1:] == within[:-1]  # pairs never cross from one text to the next
-        keys = np.concatenate([keys, _pairs(keys[:-1][together], keys[1:][together])])
-        rows = np.concatenate([rows, rows[1:][together]])
-    lengths = np.bincount(rows, minlength=len(records)).astype(float)
+    """As `count`, at one go."""
+    n = len(records)
+    keys, rows = _keys(records, whole)
+    lengths = np.bincount(rows, minlength=n).astype(float)
     order = np.argsort(keys)
-    order = order[np.argsort(rows[order], kind="stable")]
-    keys, rows = keys[order], rows[order]
-    first = np.ones(len(keys), dtype=bool)
-    first[1:] = (keys[1:] != keys[:-1]) | (rows[1:] != rows[:-1])
-    begin = np.flatnonzero(first)
-    distinct = np.bincount(rows[begin], minlength=len(records))
-    return Counts(
-        keys[begin],
-        np.diff(np.append(begin, len(keys))).astype(float),
-        np.concatenate([[0], np.cumsum(distinct)]).astype(np.int64),
-        lengths,
+    ordered = keys[order]
+    new = _changes(ordered)
+    terms = ordered[new]
+    # Record and term as one number, in order: equal ones are repeats.
+    offsets = np.arange(n + 1) * len(terms)
+    codes = offsets[rows[order]] + np.cumsum(new) - 1
+    codes.sort()
+    begin = np.flatnonzero(_changes(codes))
+    times = np.diff(begin, append=len(codes)).astype(float)
+    codes = codes[begin]
+    starts = np.searchsorted(codes, offsets)
+    return Counts(terms, codes - np.repeat(offsets[:-1], np.diff(starts)), times, starts, lengths)
+
+
+def _changes(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where an array differs from the place before; True at the first."""
+    found = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=found[1:])
+    return found
+
+
+def _keys(records: Sequence[Sequence[str]], whole: bool) -> tuple[Keys, NDArray[np.intp]]:
+    """The key of every term in the texts of records, repeats among them, and whose it is."""
+    texts = [text for mine in records for text in mine]
+    owners = np.repeat(np.arange(len(records)), [len(mine) for mine in records])
+    if whole:
+        return np.array([_key(bare(text)) for text in texts], dtype=np.uint64), owners
+    words = f" {_END} ".encode().join(map(_apart, texts)).split()
+    keys = np.fromiter(map(_STEMS.__getitem__, words), np.uint64, len(words))
+    keys = keys[keys != _SKIPPED]
+    inside = keys != _ENDED
+    rows = owners[np.cumsum(~inside)] if len(keys) else owners[:0]
+    together = inside[1:] & inside[:-1]  # pairs never cross from one text to the next
+    pairs = _pairs(keys[:-1][together], keys[1:][together])
+    return (
+        np.concatenate([keys[inside], pairs]),
+        np.concatenate([rows[inside], rows[:-1][together]]),
     )
