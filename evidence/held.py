@@ -167,13 +167,13 @@ def held_in(store: Store, claim: str, pmids: Sequence[str] = ()) -> Held:
     members = members_of(store, claim)
     ways = store.ways(claim)
     records = {r.pmid: r for r in pubmed_records(store, claim, members)}
-    aliases = {f"doi:{r.doi.casefold()}": r.pmid for r in records.values() if r.doi}
     sets: dict[tuple[str, str], set[str]] = {}
     for pmid, (kind, source) in ways.items():
         sets.setdefault((_PART[kind], source), set()).add(pmid)
     if members.mirror:
         sets["mirror", MIRROR] = set(members.mirror)
     others = list(others_in(store, claim))
+    aliases = aliases_of(records.values(), others)
     served = store.get(other.pmid for other, _ in others if other.pmid)
     for other, reference in others:
         work = other.pmid or other.name
@@ -181,10 +181,6 @@ def held_in(store: Store, claim: str, pmids: Sequence[str] = ()) -> Held:
             records[work] = served.get(work) or _as_record(reference, work)
         kind = "second" if other.source in LABELS else "file"
         sets.setdefault((kind, other.source), set()).add(work)
-        names = {other.name, key_of(reference)}
-        if reference.doi:
-            names.add(f"doi:{reference.doi.casefold()}")
-        aliases |= dict.fromkeys(names - {work}, work)
     logged = store.runs(claim, kinds=KINDS)
     told = {(run.source, run.ran_on) for run in logged if run.kind == "import"}
     runs = tuple(
@@ -206,6 +202,20 @@ def held_in(store: Store, claim: str, pmids: Sequence[str] = ()) -> Held:
         apart=members.apart,
         aliases={name: work for name, work in aliases.items() if name not in records},
     )
+
+
+def aliases_of(
+    records: Iterable[Record], others: Iterable[tuple[Other, Reference]]
+) -> dict[str, str]:
+    """Other names of records: by DOI, by what names a reference of another database, its digest."""
+    aliases = {f"doi:{r.doi.casefold()}": r.pmid for r in records if r.doi}
+    for other, reference in others:
+        work = other.pmid or other.name
+        names = {other.name, key_of(reference)}
+        if reference.doi:
+            names.add(f"doi:{reference.doi.casefold()}")
+        aliases |= dict.fromkeys(names - {work}, work)
+    return aliases
 
 
 _ORDER = ("search", "mirror", "file", "second", "citation")

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evidence.cli import main
-from evidence.errors import SourceBusy, SourceError, UnknownName
+from evidence.errors import SourceBusy, SourceError
 from evidence.fetch import Eutils, Limiter
 from evidence.model import Record
 from evidence.pubmed import search
@@ -110,9 +110,12 @@ def test_the_last_search_of_a_day_is_the_one_that_is_meant(server, store, tmp_pa
 
 def test_a_run_that_is_not_archived_is_refused_with_those_that_are(server, store, tmp_path):
     archive = run(server, tmp_path, store)
-    with pytest.raises(UnknownName, match="2020-01-01") as caught:
+    with pytest.raises(SourceError, match="no search of all is archived under '2020-01-01'") as one:
         archive.search("all", "2020-01-01")
-    assert archive.run in str(caught.value)
+    assert archive.run in str(one.value)
+    with pytest.raises(SourceError, match="none is archived yet") as none:
+        archive.search("other", "last")
+    assert none.value.remedy == "evidence search other"
 
 
 def test_a_result_beyond_the_window_is_run_again_from_all_its_parts(

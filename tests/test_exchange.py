@@ -238,10 +238,17 @@ def test_the_commands_print_receipts_and_end_with_1_where_something_was_refused(
     assert result.exit_code == 1
     assert "3 records in the file = 2 read + 1 refused" in result.stdout
     assert "refused: embase.ris:23" in result.stderr
+    assert "2 references read; comparing" in result.stderr
     result = CliRunner().invoke(main, ["export", "rowing", "ris", "--to", "out.ris"])
     assert result.exit_code == 0
     assert (review / "out.ris").read_text(encoding="utf-8").count("TY  - JOUR") == 2
-    assert CliRunner().invoke(main, ["export", "rowing", "word"]).exit_code == 1
+    assert result.stderr.endswith("wrote 2 references to out.ris\n")
+    result = CliRunner().invoke(main, ["export", "rowing", "pmids"])
+    assert "pmids leaves out all but the PMID\n" in result.stderr
+    assert result.stderr.endswith("0 of 2 references\n")
+    result = CliRunner().invoke(main, ["export", "rowing", "wos"])  # which is only read
+    assert result.exit_code == 1
+    assert "known: ris, nbib, bibtex, endnote, csv, asreview, pmids" in result.stderr
 
 
 def test_duplicates_of_files_are_merged_with_a_log_that_can_be_undone_and_replayed(review):
@@ -264,6 +271,32 @@ def test_duplicates_of_files_are_merged_with_a_log_that_can_be_undone_and_replay
     assert json.loads(result.stdout)["works"] == 3
     result = run.invoke(main, ["dedupe", *files, "--decisions", "decisions.csv", "--json"])
     assert json.loads(result.stdout)["works"] == 3
+
+
+def test_an_undoing_that_fails_writes_nothing(review):
+    run = CliRunner()
+    files = ["embase.ris", "zotero.bib", "pubmed.nbib"]
+    run.invoke(main, ["dedupe", *files])
+    before = (review / "merges.csv").read_bytes()
+    undo = ["--undo", "zotero.bib#1", "--decisions", "decisions.csv"]
+    result = run.invoke(main, ["dedupe", *files[:2], *undo])
+    assert result.exit_code == 1
+    assert "merges.csv names pubmed.nbib#1" in result.stderr
+    assert not (review / "decisions.csv").exists()
+    assert (review / "merges.csv").read_bytes() == before
+
+
+def test_decisions_that_are_not_there_and_a_format_that_is_not_written_stop_before_any_work(review):
+    run = CliRunner()
+    for options, why in (
+        (["--decisions", "decison.csv"], "cannot read decison.csv"),
+        (["--to", "out.xyz"], "out.xyz: its ending names no format"),
+        (["--to", "out.ris", "--format", "wos"], "there is no format to write 'wos'"),
+    ):
+        result = run.invoke(main, ["dedupe", "embase.ris", *options])
+        assert (result.exit_code, result.stdout) == (1, ""), options
+        assert why in result.stderr
+    assert not (review / "merges.csv").exists()
 
 
 def test_a_log_of_other_files_is_refused(review):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from evidence.errors import SourceError, UnknownName
 from evidence.formats import FORMATS, Reference, guess, kept, loses, make, read, write
 from evidence.formats.latex import to_unicode
+from evidence.formats.records import from_reference
 from evidence.formats.reference import KINDS, clean_doi, inverted
 from evidence.formats.text import decode, lines
 
@@ -815,6 +816,8 @@ def test_formats_are_known_by_their_content():
 
 def test_a_file_without_any_record_and_a_format_that_is_none_are_faults():
     with pytest.raises(SourceError, match="holds no record"):
+        read(b"Dear reader\n", file="x", format="ris")
+    with pytest.raises(SourceError, match="x is empty"):
         read(b"\n", file="x", format="ris")
     with pytest.raises(UnknownName):
         read(b"", file="x", format="word")
@@ -950,9 +953,9 @@ def test_our_own_csv_loses_nothing_and_the_others_say_what_they_lose():
 
 @given(st.lists(references(), max_size=3))
 @settings(max_examples=30, deadline=None)
-def test_writing_is_the_same_every_time(some):
+def test_references_may_come_one_by_one_and_are_written_the_same(some):
     for name in WRITTEN:
-        assert write(some, name) == write(some, name)
+        assert write(iter(some), name) == write(some, name)
 
 
 def test_records_made_for_asreview_have_its_columns():
@@ -992,3 +995,67 @@ def test_a_receipt_can_be_read_by_machines():
     assert (body["in_file"], body["read"], body["counted"]) == (2, 1, 2)
     assert body["refused"] == [{"line": 1, "why": "says nothing but its type", "bytes": 17}]
     assert len(body["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("date", "year", "first"),
+    [
+        ("2019--05--12", None, "2019"),
+        ("Jan-Feb-Mar-Apr 2019", 2019, "2019"),
+        ("2019-05-12", None, "2019-05-12"),
+        ("1-2-3-4-5", None, None),
+    ],
+)
+def test_a_date_in_any_words_makes_a_record(date, year, first):
+    found = from_reference(make(title="T", date=date, year=year)).pubdate
+    assert (found.first if found else None) == first
+
+
+@pytest.mark.parametrize("year", ["²", "2019a", 5000 * "9", "-5"])
+def test_a_year_in_our_own_csv_that_is_none_is_left_out(year):
+    text = write([make(title="T", year=2019, doi="10.5555/a")], "csv").replace("2019", year)
+    (found,) = read(text.encode(), file="a.csv").references
+    assert (found.title, found.year) == ("T", None)
+
+
+def test_endnote_xml_in_utf_16_that_is_cut_off_gives_the_records_that_are_whole():
+    whole, half = (f"<record><titles><title>{t}</title></titles></record>" for t in ("A", "B"))
+    data = codecs.BOM_UTF16_LE + f"<xml><records>{whole}\n{half[:30]}".encode("utf-16-le")[:-1]
+    found = read(data, file="a.xml", format="endnote")
+    assert [r.title for r in found.references] == ["A"]
+    assert [(r.line, r.why) for r in found.refused] == [(2, "<record> is not closed")]
+
+
+def test_bibtex_with_accents_nested_by_the_thousand_is_refused_by_name():
+    deep = 3000 * "\\'{" + "a" + 3000 * "}"
+    found = read(f"@misc{{a, title={{{deep}}}}}\n@misc{{b, title={{B}}}}\n".encode(), file="a.bib")
+    assert [r.title for r in found.references] == ["B"]
+    assert [str(r) for r in found.refused] == ["a.bib:1  @misc: its commands are nested too deeply"]
+
+
+@pytest.mark.parametrize("name", ["csv", "asreview"])
+@pytest.mark.parametrize("title", ["=1+1", "+omics", "-omics", "@home"])
+def test_a_title_that_a_spreadsheet_would_compute_is_written_as_it_is(name, title):
+    text = write([make(title=title, doi="10.5555/a")], name)
+    assert read(text.encode(), file="a.csv").references[0].title == title
+    assert f"'{title}" not in text
+
+
+def test_what_is_no_text_is_in_no_known_format_and_does_not_reach_the_terminal():
+    data = bytes(range(256)) * 2 + b",;\t"
+    for name in ("scan.bin", "scan.csv"):
+        with pytest.raises(SourceError, match=f"{name} is no text") as caught:
+            guess(data, file=name)
+        assert caught.value.places == ()
+
+
+def test_web_of_sciences_export_with_full_headings_is_known():
+    text = (
+        "Publication Type,Authors,Article Title,Source Title,Publication Year,UT (Unique WOS ID)\n"
+        'J,"Testa, A",An invented title,Invented Medicine,2018,WOS:000000000000007\n'
+    )
+    found = read(text.encode(), file="savedrecs.csv")
+    assert found.dialect == "Web of Science, full headings"
+    (reference,) = found.references
+    assert (reference.title, reference.year) == ("An invented title", 2018)
+    assert (reference.journal, reference.accession) == ("Invented Medicine", "WOS:000000000000007")

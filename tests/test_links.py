@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from evidence import chasing
-from evidence.errors import SchemaError, SourceBusy, SourceError, UnknownName
+from evidence.errors import SchemaError, SourceBusy, SourceError
 from evidence.fetch import Eutils, Limiter
 from evidence.identify import chosen, compare, identify, write_pmids
 from evidence.model import Place, Study
@@ -262,9 +262,13 @@ def test_a_yes_names_a_study_and_where_several_were_proposed_its_pmid():
     assert chosen(["One", "Two=22"], proposed) == {"One": "11", "Two": "22"}
     with pytest.raises(SchemaError, match="2 PMIDs are proposed for Two"):
         chosen(["Two"], proposed)
-    for wrong in ("Three", "One=12"):
-        with pytest.raises(UnknownName):
+    for wrong, told in (
+        ("Three", "no PMID is proposed for 'Three'\n  proposed for: One, Two"),
+        ("One=12", "PMID '12' was not proposed for One\n  proposed: 11"),
+    ):
+        with pytest.raises(SchemaError) as caught:
             chosen([wrong], proposed)
+        assert str(caught.value).startswith(told)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

@@ -121,3 +121,13 @@ def test_the_command_ends_with_1_only_for_errors_and_prints_json(tmp_path):
 def test_the_projects_own_strategies_have_no_error(root):
     for path in sorted((root / "queries").glob("*.toml")):
         assert lint_file(path, name=path.name).counts["error"] == 0
+
+
+def test_a_line_named_by_its_number_alone_is_an_error_as_pubmed_reads_a_pmid(tmp_path):
+    path = tmp_path / "history.txt"
+    path.write_text("1. exercis*[tiab]\n2. bdnf[tiab] OR 31234567\n3. 1 AND 2\n")
+    found = [f for f in lint_file(path, name="history.txt").findings if f.severity == "error"]
+    assert [(f.code, f.line, f.column, f.fix) for f in found] == [
+        ("bare-number", 3, 4, "#1"),
+        ("bare-number", 3, 10, "#2"),
+    ]

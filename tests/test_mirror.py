@@ -141,6 +141,23 @@ def test_what_the_records_do_not_decide_is_refused_by_name(corpus, query):
         mirror.search(query)
 
 
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("(pain[tiab] AND", ["(: an opening", "AND: AND has nothing"]),
+        ("pain[foo]", ["[foo]: [foo] is not"]),
+        ("", ["the query: a query without a term"]),
+    ],
+)
+def test_a_fault_of_form_is_told_once_and_not_blamed_on_the_records(corpus, query, places):
+    mirror, _ = corpus
+    with pytest.raises(NotAnswerable, match="is not written as PubMed reads one") as caught:
+        mirror.search(query)
+    assert len(caught.value.places) == len(places)
+    assert all(map(str.startswith, caught.value.places, places))
+    assert "evidence lint" in caught.value.remedy
+
+
 def test_a_lenient_answer_is_marked(corpus):
     mirror, _ = corpus
     found = mirror.search("pain AND Exercise[mh]", strict=False)
@@ -272,7 +289,7 @@ def test_a_file_twice_is_added_once(tmp_path):
     before = state(tmp_path / "m.sqlite")
     outcome = add(tmp_path / "m.sqlite", [file])
     assert outcome.files[0].known
-    assert outcome.lines() == ["0 files added with 0 records and 0 deletions; 1 were there already"]
+    assert outcome.lines() == ["0 files added with 0 records and 0 deletions; 1 was there already"]
     assert state(tmp_path / "m.sqlite") == before
 
 
@@ -460,19 +477,32 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+def test_a_file_of_another_kind_is_named_as_such(tmp_path):
+    (tmp_path / "embase.ris").write_text("TY  - JOUR\nER  - \n")
+    code, out, _ = run(tmp_path, "add", str(tmp_path / "embase.ris"))
+    assert code == 1
+    assert "embase.ris: no PubMed XML: there is no element in it\n" in out
+    code, _, err = run(tmp_path, "search", "pain[ti]", "--shards", str(tmp_path))
+    assert code == 1
+    assert "there is no mirror in shards in" in err
+    assert "--shards FOLDER" in err
+    assert run(tmp_path, "search", "pain[ti]", "--top", "-1")[0] == 2
+
+
 def test_the_commands_print_what_scripts_need(tmp_path):
     file = file_of(tmp_path, "pubmed26n0001.xml.gz", *FIRST)
     code, out, err = run(tmp_path, "add", str(file))
     assert (code, out) == (
         0,
-        "1 files added with 4 records and 0 deletions; 0 were there already\n",
+        "1 file added with 4 records and 0 deletions; 0 were there already\n",
     )
     assert "pubmed26n0001.xml.gz: 4 records done" in err
     assert (tmp_path / "var/mirror.sqlite").is_file()
     assert run(tmp_path, "search", "first[ti]", "--count") == (0, "4\n", "")
     assert run(tmp_path, "search", "first[ti] NOT 2[ti]", "--pmids") == (0, "1\n3\n4\n", "")
-    code, out, err = run(tmp_path, "search", '"first 2"[ti]', "--json")
-    assert json.loads(out)["pmids"] == ["2"]
+    for words in (["--json"], ["--json", "--count"], ["--pmids", "--json"]):
+        code, out, err = run(tmp_path, "search", '"first 2"[ti]', *words)
+        assert json.loads(out)["pmids"] == ["2"]
     assert json.loads(out)["mirror"] == {
         "records": 4, "files": 1, "missing_files": [], "unreadable": 0
     }  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
+import importlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evidence.query import days
 from evidence.query.days import back, first_day, last_day, publication_day
 from evidence.query.fields import ALIASES, FIELDS, field_of
 from evidence.query.parse import DEEPEST, parse
@@ -399,3 +402,16 @@ def test_months_are_counted_back_to_a_day_that_exists():
     assert back(dt.date(2024, 2, 29), 1, "years") == dt.date(2023, 2, 28)
     assert back(dt.date(2024, 1, 1), 30, "days") == dt.date(2023, 12, 2)
     assert back(dt.date(24, 1, 1), 99, "years") == dt.date.min
+
+
+def test_names_of_months_are_english_whatever_the_locale(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(calendar, "month_abbr", ("", *(f"Monat {n}" for n in range(1, 13))))
+        found = importlib.reload(days).publication_day("2019", "Dec", "24")
+    importlib.reload(days)
+    assert found == dt.date(2019, 12, 24)
+
+
+def test_a_period_longer_than_the_calendar_begins_with_it():
+    assert back(dt.date(2, 1, 1), 99_999, "days") == dt.date.min
+    assert back(dt.date(2, 1, 1), 99_999, "years") == dt.date.min

@@ -255,6 +255,19 @@ def test_an_unknown_database_is_named_with_the_nearest():
         translate("asthma[ti]", "ovidd")
 
 
+@pytest.mark.parametrize("text", ['"Research Support, Non-U.S. Gov\'t"[pt]', "50-99-7'x[rn]"])
+def test_an_apostrophe_does_not_end_what_embase_has_in_single_marks(text):
+    assert query(text, "embase").count("'") == 2
+
+
+@pytest.mark.parametrize("target", ORDER)
+@pytest.mark.parametrize("dates", ["2021:2019[dp]", "2021/5:2021/3[dp]"])
+def test_a_period_that_ends_before_it_begins_is_left_out_and_named(dates, target):
+    made = translate(f"asthma[ti] AND {dates}", target)
+    assert "2021" not in made.query
+    assert any("the range ends before it begins" in str(note) for note in made.notes)
+
+
 @given(TREES)
 def test_every_tree_translates_with_balanced_signs(node):
     for target in TARGETS:

@@ -7,8 +7,13 @@ import re
 import pytest
 
 from evidence.extracted import read_extraction
+from evidence.formats import make
+from evidence.held import body_of
+from evidence.store import Other, Store
 from tests import screen_rows as rows
 from tests.screen_rows import PAGES, QUESTIONS, WRITES
+
+X = "doi:10.1000/x"
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +241,47 @@ def test_the_full_text_stage_holds_what_was_included(server):
     assert reply["state"]["counts"]["records"] == 2
 
 
+def test_a_record_that_another_has_decided_on_at_full_text_is_in_the_list_once(server):
+    ana, ben = server.browser("Ana"), server.browser("Ben")
+    for browser in (ana, ben):
+        browser.decide(1005, "include")
+        browser.decide(1010, "include")
+    ben.decide(1005, "include", stage="full-text")
+    assert ana.get("/api/queue", stage="full-text", n=50).json()["order"] == ["1005", "1010"]
+
+
+def test_newest_first_means_within_a_year_too(server):
+    rows.add(server.folder, [rows.record(n, year=2030) for n in (51, 49, 50)])
+    server.ready.session.holdings.look()
+    text = server.browser("Ana").get("/records", sort="newest").text
+    shown = re.findall(r"[?;]record=(\d+)", text)
+    assert list(dict.fromkeys(shown))[:3] == ["1051", "1050", "1049"]
+
+
+def test_a_decision_under_a_doi_holds_when_pubmed_turns_out_to_have_the_record(tmp_path):
+    folder = rows.review(tmp_path / "review", 5)
+    other = Other("embase.ris#1", "embase.ris", body_of(make(title="Rows", doi="10.1000/X")), X)
+    with Store(folder / "var" / "evidence.sqlite") as store:
+        store.add_others(rows.CLAIM, "embase.ris", [other], on=rows.DAY)
+    with rows.serving(folder) as server:
+        ana = server.browser("Ana")
+        assert X in ana.order()
+        ana.decide(X, "exclude")
+        rows.add(folder, [rows.record(7, doi="10.1000/x")])
+        with Store(folder / "var" / "evidence.sqlite") as store:
+            store.name_others(rows.CLAIM, [("embase.ris#1", "1007", "1007")])
+        server.ready.session.holdings.look()
+        assert not {"1007", X} & set(ana.order())
+        assert ana.get("/api/record", id=X).json()["mine"]["decision"] == "exclude"
+        ana.decide(X, "include")  # on a page that was open before
+        assert ana.get("/api/record", id="1007").json()["mine"]["decision"] == "include"
+    with rows.serving(folder) as server:
+        ana = server.browser("Ana")
+        assert set(ana.order()) == {"1001", "1002", "1003", "1004", "1005"}
+        assert ana.get("/api/record", id="1007").json()["mine"]["decision"] == "include"
+    assert [row.split(",")[0] for row in rows.log_rows(folder)] == [X, "1007"]
+
+
 def test_a_record_that_is_not_of_this_screening_cannot_be_decided_on(server):
     browser = server.browser("Ana")
     reply = browser.decide("99999", "include")
@@ -280,6 +326,7 @@ def test_the_order_learns_from_decisions(tmp_path):
         order = server.ready.session.order("Ana")
         order.ask(lambda engine: engine.order)
         first = browser.order(40)
+    assert len(first) == 40
     assert all(int(name) % 5 for name in first)
 
 

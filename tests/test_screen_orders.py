@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
+from evidence.formats import make
+from evidence.held import body_of
 from evidence.screen import orders as orders_module
 from evidence.screen.holdings import Arrival, Holdings
-from evidence.screen.orders import Orders
+from evidence.screen.orders import Order, Orders, Snapshot
 from evidence.screen.session import ScreenSession
+from evidence.store import Other, Store
 from evidence.triage.collection import Collection
 from evidence.triage.engine import Engine
 from evidence.workspace import Workspace
@@ -174,6 +178,53 @@ def test_a_store_that_was_touched_but_says_the_same_renews_nothing(tmp_path):
     assert holdings.look() == ()
     assert heard == []
     assert holdings.records is before
+
+
+def test_who_waits_for_an_order_that_is_ended_gets_no_answer_and_need_not_wait():
+    held, begun = threading.Event(), threading.Event()
+
+    def collect() -> Collection:
+        begun.set()
+        held.wait(30)
+        return by_words([rows.record(1)])
+
+    order = Order(collect, {}, first=Snapshot())
+    answers = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(order.ask(lambda engine: engine.order, wait=3600)),
+        daemon=True,
+    )
+    try:
+        assert begun.wait(30)
+        waiting.start()
+        while not order._tasks:
+            time.sleep(0.01)
+        order.stop()
+        waiting.join(30)
+        assert answers == [None]
+        assert order.ask(lambda engine: engine.order, wait=3600) is None
+    finally:
+        held.set()
+
+
+def test_a_record_that_is_found_to_be_another_is_held_under_that_name_alone(tmp_path):
+    folder = rows.review(tmp_path / "review", 5)
+    store = Workspace.at(folder).store
+    body = body_of(make(title="Rows", doi="10.1000/x"))
+    other = Other("embase.ris#1", "embase.ris", body, "doi:10.1000/x")
+    with Store(store) as opened:
+        opened.add_others(rows.CLAIM, "embase.ris", [other], on=rows.DAY)
+    holdings = Holdings(store, rows.CLAIM)
+    heard = []
+    holdings.heard_by(heard.append)
+    assert "doi:10.1000/x" in holdings.records
+    with Store(store) as opened:
+        opened.name_others(rows.CLAIM, [("embase.ris#1", "1003", "1003")])
+    assert holdings.look() == ()
+    assert heard == [Arrival(())]
+    assert set(holdings.records) == {"1001", "1002", "1003", "1004", "1005"}
+    assert holdings.names["doi:10.1000/x"] == "1003"
+    assert holdings.words("doi:10.1000/x") == ""
 
 
 def test_what_is_new_and_what_is_revised_are_told_apart(tmp_path):

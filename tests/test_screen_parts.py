@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
 import socket
 import ssl
@@ -87,6 +89,15 @@ def test_word_lists_are_kept_by_reviewer_and_begin_with_those_of_the_claim(tmp_p
     assert lists.of("Eve") == Highlights(("BDNF",), ())
 
 
+def test_word_lists_that_are_no_csv_are_told_with_what_to_do(tmp_path):
+    claim = Workspace.at(rows.review(tmp_path / "review", 2)).claim(rows.CLAIM)
+    lists = WordLists(tmp_path / "review", claim)
+    lists.keep("Ana", Highlights(("sprint",)))
+    lists.path.write_text('reviewer,speaks,word\nAna,for,"' + 140_000 * "x", encoding="utf-8")
+    with pytest.raises(ToolkitError, match="cannot be read as CSV"):
+        lists.of("Ana")
+
+
 def test_the_words_of_the_search_are_offered():
     claim = Workspace.at(rows.SOURCE.parents[1]).claim("hiit-bdnf")
     words = search_words(claim)
@@ -157,6 +168,25 @@ def test_after_five_wrong_passwords_an_address_waits_whatever_the_name(stored):
     assert door.admit("Ben", "another password", origin="2.2.2.2") == "Ben"
 
 
+def test_of_tries_at_one_time_no_more_than_five_are_looked_at(stored):
+    door = Door(stored, clock=Clock())
+    gate = threading.Barrier(24)
+    found = []
+
+    def try_one() -> None:
+        gate.wait(30)
+        with pytest.raises(Refused) as fault:
+            door.admit("Ana", "wrong", origin="1.1.1.1")
+        found.append(fault.value.status)
+
+    threads = [threading.Thread(target=try_one) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [401] * 5 + [429] * 19
+
+
 def test_a_password_file_is_made_by_the_command_and_holds_no_password(tmp_path):
     path = tmp_path / "reviewers.txt"
     runner = CliRunner()
@@ -175,10 +205,39 @@ def test_a_password_file_is_made_by_the_command_and_holds_no_password(tmp_path):
 
 def test_a_password_file_that_cannot_be_read_is_named_with_its_lines(tmp_path):
     path = tmp_path / "reviewers.txt"
-    path.write_text("# people\nAna\nBen:plain text\n")
+    good = digest("a long password")
+    spoilt = ("Ana", "Ben:plain text", "Eve:scrypt$é$é", f"Joe:{good[:-4]}", f"Max:{good}$x")
+    path.write_text("\n".join(("# people", *spoilt, f"Zoe:{good}")) + "\n", encoding="utf-8")
     with pytest.raises(ToolkitError) as fault:
         read_passwords(path)
-    assert [place.split()[0] for place in fault.value.places] == [f"{path}:2", f"{path}:3"]
+    assert [place.split()[0] for place in fault.value.places] == [
+        f"{path}:{n}" for n in range(2, 7)
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "founding-collection", "A" * 61, "#Ana"])
+def test_a_name_that_the_page_would_not_take_is_refused_at_the_terminal(tmp_path, name):
+    path = tmp_path / "reviewers.txt"
+    with pytest.raises(ToolkitError, match="name"):
+        opening.add_reviewer(path, name, "a long password")
+    assert not path.exists()
+
+
+def test_a_password_that_the_page_would_not_take_is_refused_at_the_terminal(tmp_path):
+    path = tmp_path / "reviewers.txt"
+    for password in ("short", "long " * 101):
+        with pytest.raises(ToolkitError, match="characters"):
+            opening.add_reviewer(path, "Ana", password)
+    assert opening.add_reviewer(path, "Ana", "a" * 500)
+
+
+def test_nobody_screens_under_the_mark_of_studies_that_nobody_screened(tmp_path):
+    folder = rows.review(tmp_path / "review", 2)
+    with (
+        pytest.raises(ToolkitError, match="founding-collection"),
+        rows.serving(folder, reviewer="founding-collection"),
+    ):
+        pass
 
 
 # --- cookies -------------------------------------------------------------------------------------
@@ -200,6 +259,12 @@ def test_a_cookie_is_good_for_its_claim_its_time_and_its_password_only():
 @given(st.text(max_size=60))
 def test_no_text_is_a_cookie(text):
     assert Visitors(bytes(32), "one").read(text) is None
+
+
+@pytest.mark.parametrize("issued", ["1" + 400 * "0", "1e999", "NaN", 5000 * "1", '"x"', "[]"])
+def test_no_json_is_a_cookie_whatever_its_number(issued):
+    text = base64.urlsafe_b64encode(f'["id", null, {issued}]'.encode()).decode().rstrip("=")
+    assert Visitors(bytes(32), "one").read(f"{text}.mac") is None
 
 
 def test_all_servers_of_a_review_have_one_key(tmp_path):
@@ -238,6 +303,13 @@ def test_strangers_need_a_password_and_tls(tmp_path, where, lacks):
     with pytest.raises(ToolkitError, match=lacks) as fault:
         opening.prepare(Workspace.at(rows.review(tmp_path / "review", 1)), rows.CLAIM, where)
     assert fault.value.remedy
+
+
+@pytest.mark.parametrize("public", ["", "example.org:https", "example.org:", "[::1]:443"])
+def test_a_proxy_is_named_by_host_and_number_of_its_port(public):
+    with pytest.raises(ToolkitError, match="is no name of a server"):
+        opening.Where(password_file=PASSWORDS, public=public).check()
+    opening.Where(password_file=PASSWORDS, public="example.org:8443").check()
 
 
 def test_hosts_are_a_closed_list():
@@ -280,7 +352,13 @@ def test_over_tls_people_sign_in_and_screen_under_their_own_names(tmp_path):
         while not running.started:
             time.sleep(0.01)
         try:
+            assert running.config.ssl is not None
+            assert running.config.ssl.minimum_version >= ssl.TLSVersion.TLSv1_2
+            offered = [cipher["name"] for cipher in running.config.ssl.get_ciphers()]
+            assert offered
+            assert all(re.match("TLS_|ECDHE-.*(?:GCM|POLY1305)", name) for name in offered)
             context = ssl.create_default_context(cafile=str(cert))
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
             request = urllib.request.Request(
                 f"{server.ready.url}api/sign-in",
                 data=b'{"name": "Ana", "password": "a long password"}',

@@ -221,6 +221,47 @@ def test_rayyan_s_ris_and_its_zip_are_read_alike(review: Workspace) -> None:
     assert (receipt.rows, receipt.format) == (4, "csv, Rayyan")
 
 
+def spoilt(name: str, *, locked: bool) -> bytes:
+    """A zip with one file in it that cannot be unpacked: behind a password, or damaged."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, 500 * "abcdefgh")
+    data = bytearray(packed.getvalue())
+    if locked:  # bit 0 of the flags, of the file and in the directory: APPNOTE.TXT, 4.4.4
+        data[6] |= 1
+        data[data.find(b"PK\x01\x02") + 8] |= 1
+    else:
+        start = data.find(name.encode()) + len(name)
+        data[start : start + 8] = 8 * b"\xff"
+    return bytes(data)
+
+
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("name", ["articles.csv", "project.json"])
+def test_a_zip_that_cannot_be_unpacked_is_a_fault_in_words(
+    review: Workspace, name: str, locked: bool
+) -> None:
+    with pytest.raises(SourceError, match=r"cannot be unpacked|no whole project"):
+        bring(review, spoilt(name, locked=locked), "export.zip")
+
+
+def test_what_a_refused_row_said_is_not_taken_for_decided(review: Workspace) -> None:
+    note = 'RAYYAN-INCLUSION: {{"Ana"=>"Included", "Ben"=>"{}"}}'
+    notes = [
+        'RAYYAN-INCLUSION: {"Ben"=>"Included"}',
+        note.format("Excluded"),  # refused: Ben said otherwise in the row before
+        note.format("Included"),
+    ]
+    ris = "".join(
+        f"TY  - JOUR\nTI  - Rowing\nAN  - {ROW}\nDB  - PubMed\nN1  - {text}\nER  - \n"
+        for text in notes
+    )
+    receipt = bring(review, ris, "articles.ris")
+    assert [row.line for row in receipt.refused] == [7]
+    assert (receipt.taken, receipt.known, receipt.written) == (2, 0, 2)
+    assert said(review)[ROW] == {"Ben": "include", "Ana": "include"}
+
+
 # --- Covidence -----------------------------------------------------------------------------------
 
 
@@ -362,6 +403,22 @@ def test_a_project_that_is_broken_or_too_old_is_refused_in_words() -> None:
     for cut in (10, 200):
         with pytest.raises(SourceError, match="no whole project"):
             read_project(a_project(3)[:-cut], file="p.asreview")
+    for config in ("[1]", '{"version": "4"', 99_999 * "["):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("project.json", config)
+        with pytest.raises(SourceError, match="no whole project"):
+            read_project(packed.getvalue(), file="p.asreview")
+
+
+@pytest.mark.parametrize("time", ["1e18", "1e300", "'noon'"])
+def test_a_label_whose_time_is_none_counts_without_it(time: str) -> None:
+    results = RESULTS_TABLE.replace("1767322800.5", time)
+    records = RECORD_TABLE.replace("2019", "'unknown'")
+    data = a_database(records + results)
+    first = read_project(a_project(3, **{"results.db": data}), file="p.asreview").labelled[0]
+    assert [(mark.decision, mark.time) for mark in first.marks] == [("include", None)]
+    assert first.reference.year is None
 
 
 def test_duplicates_within_a_project_share_a_label_and_users_are_told_apart() -> None:

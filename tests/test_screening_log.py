@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evidence.errors import InputError, SchemaError, ToolkitError
 from evidence.extracted import read_extraction
 from evidence.model import Screening
-from evidence.screening import Entry, ScreeningLog
+from evidence.screening import Desk, Entry, ScreeningLog
 from evidence.screening import lock as lock_module
 from evidence.screening.lock import locked
 from evidence.screening.rows import COLUMNS, HEADER, RowReader, row_text
@@ -146,6 +146,43 @@ def test_a_file_with_a_row_that_cannot_be_used_is_not_written_to(tmp_path: Path)
     log.path.write_bytes(OLD)
     log.append(exclude("13"))
     assert names(log) == ["13"]
+
+
+def test_a_file_that_was_broken_and_mended_counts_each_row_once(tmp_path: Path) -> None:
+    desk = Desk(ScreeningLog(tmp_path / "screening.csv"))
+    for decision in ("exclude", "include"):
+        desk.decide("11", "title-abstract", "A", decision)  # type: ignore[arg-type]
+    desk.undo("A", "11")
+    whole = desk.log.path.read_bytes()
+    desk.log.path.write_bytes(whole + b"12,title,A,include,,2026-01-01,,,,\n")
+    with pytest.raises(SchemaError, match="cannot be used"):
+        desk.refresh()
+    desk.log.path.write_bytes(whole)
+    assert desk.refresh() == {"11"}
+    # Were the rows taken twice, the withdrawal would take back the first decision too.
+    assert desk.state.standing("11", "title-abstract").final == "exclude"
+    assert len(desk.state.history("11")) == len(desk.log.rows) == 3
+
+
+def test_a_fault_in_what_is_done_under_the_lock_is_not_told_as_one_of_the_lock(
+    tmp_path: Path,
+) -> None:
+    log = a_log(tmp_path)
+    with pytest.raises(OSError, match="no space"), log.held():
+        raise OSError("no space")
+    log.append(exclude("13"))
+    assert names(log) == ["13"]
+
+
+def test_a_mark_of_a_merge_is_told_although_a_torn_row_is_cut_off_too(tmp_path: Path) -> None:
+    row = b"11,title-abstract,A,exclude,x,2026-01-01\n"
+    log = a_log(tmp_path, OLD + row + b"=======\n" + b"12,title-abstract,B,excl")
+    log.append(exclude("13"))
+    assert names(log) == ["11", "13"]
+    told = [notice.partition("  ")[2] for notice in log.notices]
+    assert told[0].startswith("is a mark of a merge")
+    assert told[1].startswith("was not written to its end and does not count")
+    assert len(told) == 2
 
 
 def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:

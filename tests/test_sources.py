@@ -19,7 +19,7 @@ from evidence.fetch import Limiter
 from evidence.held import Held, held_in
 from evidence.model import Record
 from evidence.sources import crossref, europepmc
-from evidence.sources.web import Web, plain
+from evidence.sources.web import Web, number, plain
 from evidence.store import Store
 from tests.sources_server import SourcesServer
 
@@ -242,6 +242,15 @@ def test_a_record_without_anything_is_a_record(server):
     ):
         assert dataclasses.asdict(record)["title"] == ""
         assert (record.year, record.authors, record.notices) == (None, (), ())
+
+
+@pytest.mark.parametrize("odd", [5, "x", [], ["x"], [[None]], {"journal": 5}, float("inf"), True])
+def test_a_part_of_an_unexpected_kind_is_as_if_it_were_not_there(odd):
+    item = {"id": "1", "source": "PPR", "title": "T", "journalInfo": odd, "authorList": odd}
+    assert europepmc.record({**item, "versionNumber": odd}).title == "T"
+    work = {"DOI": "10.1/a", "title": ["T"], "issued": odd, "author": odd, "updated-by": odd}
+    assert crossref.record({**work, "issued": {"date-parts": [[odd]]}}).title == "T"
+    assert number(float("inf")) is None
 
 
 # Tags of Europe PMC and JATS go; what only looks like one stays (cyanheads/pubmed-mcp-server 94).

@@ -178,12 +178,68 @@ def test_a_mirror_counts_every_line(strategy, mirror):
 def test_words_for_the_terminal_hold_the_same_numbers(strategy, mirror):
     lines = run("explain", strategy, "--mirror", mirror, "--known", 90000004).splitlines()
     assert lines[0].endswith(
-        "(sprint*[tiab] and 1 more AND bdnf[tiab] and 1 more) NOT rats[tiab] and 1 more"
+        "((sprint*[tiab] and 1 more) AND (bdnf[tiab] and 1 more)) NOT (rats[tiab] and 1 more)"
     )
     assert lines[2] == "the whole strategy finds 2"
     assert "  1.      4     4      4             2  sprint*[tiab]" in lines
     assert "known relevant records: 0 of 1 found" in lines
     assert "  PMID 90000004 Sprint interval based training and lactate: missed" in lines
+
+
+def test_what_or_joins_stands_in_parentheses_beside_and(tmp_path):
+    file = tmp_path / "history.txt"
+    file.write_text("#1 exercis*[tiab]\n#2 bdnf[tiab] OR neurotroph*[tiab]\n#3 #1 AND #2\n")
+    first = run("explain", file).splitlines()[0]
+    assert first == f"{file}: exercis*[tiab] AND (bdnf[tiab] OR neurotroph*[tiab])"
+
+
+@pytest.mark.parametrize("command", [("explain",), ("translate", "--to", "ovid")])
+def test_a_file_without_a_query_or_no_file_at_all_is_a_fault(command, tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_text(" \n")
+    words, options = command[:1], command[1:]
+    assert "empty.txt holds no query" in told(*words, empty, *options)
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "sleep.toml").write_text("")
+    root = ("--root", tmp_path)
+    assert told(*root, *words, tmp_path / "none.txt", *options).startswith(
+        f"error: there is no file {tmp_path}/none.txt\n  claims: sleep\ntry: check the spelling"
+    )
+    assert "is a folder" in told(*root, *words, tmp_path, *options)
+
+
+def test_a_gap_in_the_numbers_of_a_history_is_named_with_its_line(tmp_path):
+    file = tmp_path / "history.txt"
+    file.write_text("#1 exercis*[tiab]\n#2 #7 AND #1\n#4 bdnf[tiab]\n")
+    said = told("explain", file)
+    assert f"{file}:2  #2 #7 AND #1 #4 bdnf[tiab]" in said
+    assert "try: number the lines 1, 2, 3 without a gap" in said
+
+
+def test_lines_that_are_named_without_their_mark_are_not_taken_for_pmids(tmp_path):
+    file = tmp_path / "ovid.txt"
+    file.write_text("1. exercis*[tiab]\n2. bdnf[tiab]\n3. 1 AND 2\n")
+    said = told("explain", file)
+    assert said.startswith("error: line 3 of the strategy has 1, 2 without #")
+    assert f"{file}:3  #3 1 AND 2\ntry: write #1, #2 for the lines" in said
+    file.write_text("1. exercis*[tiab]\n2. 1[pmid] OR 20 30\n3. #1 AND #2\n")  # PMIDs they are
+    assert "1[pmid] OR 20 30[pmid]" in run("explain", file)
+
+
+def test_faults_of_a_strategy_are_told_before_it_is_explained(tmp_path):
+    file = tmp_path / "query.txt"
+    file.write_text("exercis*[tiab] AND (bdnf[tiab] OR ex*[tiab]")
+    result = CliRunner().invoke(main, ["explain", str(file)])
+    assert result.stderr == (
+        f"2 faults in {file}, where PubMed would misread it: `evidence lint {file}` names them\n"
+    )
+
+
+def told(*words: object) -> str:
+    """What a command that ends with 1 says on standard error."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert (result.exit_code, result.stdout) == (1, "")
+    return result.stderr
 
 
 def test_a_proposal_says_what_it_costs(strategy, mirror):

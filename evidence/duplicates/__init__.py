@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evidence.duplicates.compare import Comparison, Finding, Thresholds, compare
+from evidence.duplicates.compare import Comparison, Thresholds, compare
+from evidence.duplicates.fields import Finding
 from evidence.duplicates.find import Deduplicated, Group, Pair, deduplicate, ids_of, key_of, replay
 from evidence.duplicates.log import (
     Judgement,

@@ -52,9 +52,12 @@ class Deduplicated:
 
     def summary(self) -> str:
         merged = len(self.ids) - len(self.groups)
+        parts = ((len(self.ids), "reference"), (len(self.groups), "work"), (merged, "duplicate"))
+        all_, works, twice = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in parts)
+        pairs = "pair" if len(self.asks) == 1 else "pairs"
         return (
-            f"{len(self.ids):,} references = {len(self.groups):,} works + {merged:,} duplicates; "
-            f"{len(self.asks):,} pairs to decide, {len(self.related):,} related and kept apart"
+            f"{all_} = {works} + {twice}; {len(self.asks):,} {pairs} to decide, "
+            f"{len(self.related):,} related and kept apart"
         )
 
 
@@ -106,12 +109,9 @@ def deduplicate(
     open_: dict[tuple[int, int], Comparison] = {}
     related: dict[tuple[int, int], Comparison] = {}
     for i, j in pairs:
-        judgement = decided.get((i, j))
-        if judgement is not None and not judgement.same:
+        if (i, j) in decided:
             continue
         made = compare(items[i], items[j], count, thresholds=thresholds)
-        if judgement is not None:
-            continue
         if made.decision == "merge":
             sure.append((-made.score, i, j, made))
         elif made.decision == "ask":
@@ -138,7 +138,7 @@ def deduplicate(
     return Deduplicated(
         ids=ids,
         groups=groups,
-        merges=_merges(members, joined, ids, items, count, thresholds),
+        merges=_merges(members, joined, ids),
         asks=_pairs(open_, clusters, ids),
         related=_pairs(related, clusters, ids),
         compared=len(pairs),
@@ -240,9 +240,6 @@ def _merges(
     members: Sequence[Sequence[int]],
     joined: Sequence[tuple[int, int, Comparison | None, Judgement | None]],
     ids: Sequence[str],
-    items: Sequence[Signature],
-    count: Mapping[str, int],
-    thresholds: Thresholds,
 ) -> tuple[Merge, ...]:
     """A line for each reference that is not the first of its group: why it is there."""
     ways: dict[int, list[tuple[int, Comparison | None, Judgement | None]]] = defaultdict(list)

@@ -156,9 +156,22 @@ def _rows(text: str, columns: Sequence[str], file: str) -> Iterable[tuple[int, d
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     missing = [c for c in columns[:3] if c not in (reader.fieldnames or ())]
     if missing:
-        raise SchemaError(f"{file} has no column {', '.join(missing)}")
-    for row in reader:
-        yield reader.line_num, {c: (row.get(c) or "").strip() for c in columns}
+        raise SchemaError(
+            f"{file} has no column {', '.join(missing)}",
+            [f"{file}:1  {', '.join(reader.fieldnames or ()) or 'nothing'}"],
+            remedy=f"give a CSV file whose first line is {','.join(columns)}",
+        )
+    line = reader.line_num
+    try:
+        for row in reader:
+            line = reader.line_num
+            yield line, {c: (row.get(c) or "").strip() for c in columns}
+    except csv.Error as fault:
+        raise SchemaError(
+            f"{file} cannot be read as CSV",
+            [f"{file}:{line + 1}  {fault}"],
+            remedy="look for a quotation mark that is never closed",
+        ) from None
 
 
 def _refuse(faults: Sequence[str], file: str) -> None:

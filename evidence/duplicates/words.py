@@ -191,8 +191,7 @@ def person(name: str) -> Person:
     head, comma, tail = name.partition(",")
     if comma:
         family = _name_words(head)
-        given = [w for w in _name_words(tail, initials=True) if w not in _SUFFIX]
-        return frozenset(family) - _PARTICLES or frozenset(family), _initials(given, tail)
+        return frozenset(family) - _PARTICLES or frozenset(family), _initials(tail)
     raw = name.replace(".", ". ").split()
     raw = [w for w in raw if fold(w).strip(".") not in _SUFFIX]
     short = [_is_initials(w) for w in raw]
@@ -202,10 +201,8 @@ def person(name: str) -> Person:
         if (short[0] and not short[-1]) or (short[1:-1].count(True) and not short[-1]):
             last = _name_words(raw[-1])  # "John A. Smith", "J. A. Smith"
             first = list(raw[:-1])
-            return frozenset(last), _initials([fold(w) for w in first], " ".join(first))
-        return frozenset(family) - _PARTICLES or frozenset(family), _initials(
-            [fold(w) for w in given], " ".join(given)
-        )
+            return frozenset(last), _initials(" ".join(first))
+        return frozenset(family) - _PARTICLES or frozenset(family), _initials(" ".join(given))
     words = [f for w in raw for f in _name_words(w)]
     return frozenset(words) - _PARTICLES or frozenset(words), ""
 
@@ -215,10 +212,10 @@ def _is_initials(word: str) -> bool:
     return 0 < len(bare) <= 3 and bare.isupper() and bare.isalpha()
 
 
-def _initials(given: list[str], raw: str) -> str:
+def _initials(given: str) -> str:
     """First letters; capitals that stand together are initials each: "JA" is "ja"."""
     letters = []
-    for word in re.findall(r"[^\W\d_]+", raw):
+    for word in re.findall(r"[^\W\d_]+", given):
         if word.isupper() and len(word) <= 3:
             letters.append(fold(word))
         elif fold(word) not in _SUFFIX:
@@ -226,12 +223,12 @@ def _initials(given: list[str], raw: str) -> str:
     return "".join(letters)
 
 
-def _name_words(text: str, *, initials: bool = False) -> list[str]:
+def _name_words(text: str) -> list[str]:
     folded = fold(text).replace("'", "")
     words = re.findall(r"[^\W\d_]+", folded)
     for two, one in _UMLAUTS:
         words = [w.replace(two, one) for w in words]
-    return words if initials else [w for w in words if w not in _SUFFIX]
+    return [w for w in words if w not in _SUFFIX]
 
 
 _SMALL_WORDS = "the a an of and for in on to de la le les des du der die das und et y e di"

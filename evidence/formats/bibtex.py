@@ -102,8 +102,13 @@ def read_bibtex(text: str, *, file: str, encoding: str) -> Read:
         if entry.fault:
             data = encode(entry.raw, encoding)
             refused.append(RefusedEntry(file, entry.start, entry.fault, data))
-        else:
+            continue
+        try:
             references.append(_reference(entry, Place(file, entry.start)))
+        except RecursionError:  # accents upon accents by the hundred
+            data = encode(entry.raw, encoding)
+            why = f"@{entry.kind}: its commands are nested too deeply"
+            refused.append(RefusedEntry(file, entry.start, why, data))
     return Read(references, refused, len(_BEGIN.findall(text)), warnings, _dialect(text))
 
 

@@ -99,6 +99,7 @@ HEADINGS = {
     "accessionnumber": "accession",
     "embaseaccessionid": "accession",
     "eid": "accession",
+    "utuniquewosid": "accession",
     "database": "database",
     # the rest
     "url": "urls",
@@ -135,6 +136,7 @@ SIGNATURES = (
     ("ASReview", ("asreviewlabel",)),
     ("ASReview", ("labelincluded",)),
     ("Web of Science", ("pt", "au", "ti", "so", "ut")),
+    ("Web of Science, full headings", ("articletitle", "sourcetitle", "utuniquewosid")),
 )
 
 # In these files the heading "Source" is the database, not the journal.

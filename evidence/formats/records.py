@@ -143,7 +143,7 @@ def from_reference(reference: Reference) -> Record:
     ``pmid`` is "" where none is known; names of authors are as the database writes them.
     """
     r = reference
-    first = iso(*r.date.split("-")) if r.date else None
+    first = iso(*r.date.split("-", 2)) if r.date else None  # it may be as written, in any form
     first = first or (f"{r.year:04d}" if r.year else None)
     ids = (("pubmed", r.pmid), ("doi", r.doi), ("pmc", r.pmcid), (r.database, r.accession))
     return Record(

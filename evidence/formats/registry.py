@@ -237,6 +237,10 @@ def read(
         record at all.
     """
     digest = hashlib.sha256(data).hexdigest()
+    if format:
+        format_named(format)
+    if not data.strip():
+        raise SourceError(f"{file} is empty", remedy="export it again")
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
@@ -260,7 +264,7 @@ def read(
     if not total:
         raise SourceError(
             f"{file} holds no record in the format {name}",
-            remedy=f"name another format: {', '.join(FORMATS)}",
+            remedy=f"name another (--format): {', '.join(FORMATS)}",
         )
     return Import(
         file=file,
@@ -284,6 +288,10 @@ _MARKS = (
 )
 
 
+# Control characters that no export has: a few of them are damage, many are another kind of file.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
 def guess(data: bytes, *, file: str, encoding: str | None = None) -> str:
     """The format that the content of a file has; its name's ending is asked last.
 
@@ -294,6 +302,11 @@ def guess(data: bytes, *, file: str, encoding: str | None = None) -> str:
     """
     text, _ = decode(data[:200_000] if encoding is None else data, encoding, file=file)
     head = text[:200_000].lstrip("\ufeff \t\r\n")
+    if len(_NO_TEXT.findall(head)) > 0.01 * len(head):
+        raise SourceError(
+            f"{file} is no text, and in no format that is known",
+            remedy="export the references again, as RIS say",
+        )
     if head.startswith("<"):
         if re.search(r"<(?:Pubmed|MedlineCitation|PubmedBook)\w*[\s>]", head):
             return "pubmed-xml"
@@ -313,7 +326,7 @@ def guess(data: bytes, *, file: str, encoding: str | None = None) -> str:
         return known[ending]
     raise SourceError(
         f"{file} is in no format that is known",
-        remedy=f"name the format: {', '.join(FORMATS)}",
+        remedy=f"name it (--format): {', '.join(FORMATS)}",
     )
 
 

@@ -2,12 +2,15 @@
 
 Quoting is that of RFC 4180. A row with more cells than there are headings is refused: its values
 stand under the wrong headings.
+
+What is written is written as it is, for other programs to read back. A spreadsheet takes a cell
+that begins with =, +, - or @ for a formula; a mark before it would change the title for every other
+reader, so none is put there. In a spreadsheet such files are to be opened with columns as text.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from evidence.errors import SourceError
+from evidence.files import csv_text
 from evidence.formats.headings import HEADINGS, SOURCE_IS_DATABASE, dialect, plain
 from evidence.formats.receipt import Read, RefusedEntry
 from evidence.formats.reference import (
@@ -124,7 +128,7 @@ def _rows(all_lines: Sequence[str], delimiter: str) -> Iterator[_Row]:
     bare = delimiter == "\t" and _bare_quotes(all_lines)
     while at < len(all_lines):
         reader = csv.reader(
-            iter(all_lines[at:]),
+            map(all_lines.__getitem__, range(at, len(all_lines))),
             delimiter=delimiter,
             strict=True,
             quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL,
@@ -300,7 +304,7 @@ def _own(row: dict[str, str], at: Place) -> Reference:
         if name in _MANY:
             values[name] = cell.split(_JOINERS.get(name, "; "))
         elif name == "year":
-            values[name] = int(cell) if cell.strip().isdigit() else None
+            values[name] = int(cell) if re.fullmatch(r"\s*[0-9]{1,4}\s*", cell) else None
         elif name == "included":
             values[name] = _YES_NO.get(cell)
         elif name == "extra":
@@ -322,7 +326,7 @@ def _extra(cell: str) -> list[tuple[str, str]]:
 
 def write_csv_table(references: Iterable[Reference]) -> str:
     """References as a CSV that holds all of their fields."""
-    return _written(COLUMNS, (_own_cells(r) for r in references))
+    return csv_text(COLUMNS, (_own_cells(r) for r in references))
 
 
 def _own_cells(reference: Reference) -> dict[str, str]:
@@ -342,29 +346,21 @@ def _own_cells(reference: Reference) -> dict[str, str]:
 
 def write_asreview(references: Iterable[Reference]) -> str:
     """References as ASReview reads them; what that cannot hold is in `loses`."""
-    return _written(
-        ASREVIEW_COLUMNS,
-        (
-            {
-                "title": r.title,
-                "abstract": r.abstract,
-                "authors": "; ".join(r.authors),
-                "keywords": "; ".join((*r.keywords, *r.mesh)),
-                "year": "" if r.year is None else str(r.year),
-                "journal": r.journal,
-                "doi": r.doi or "",
-                "pmid": r.pmid or "",
-                "url": " ".join(r.urls),
-                "label_included": {True: "1", False: "0", None: ""}[r.included],
-            }
-            for r in references
-        ),
-    )
+    return csv_text(ASREVIEW_COLUMNS, map(asreview_cells, references))
 
 
-def _written(columns: Sequence[str], rows: Iterable[dict[str, str]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def asreview_cells(reference: Reference) -> dict[str, str]:
+    """The cells of a reference under `ASREVIEW_COLUMNS`."""
+    r = reference
+    return {
+        "title": r.title,
+        "abstract": r.abstract,
+        "authors": "; ".join(r.authors),
+        "keywords": "; ".join((*r.keywords, *r.mesh)),
+        "year": "" if r.year is None else str(r.year),
+        "journal": r.journal,
+        "doi": r.doi or "",
+        "pmid": r.pmid or "",
+        "url": " ".join(r.urls),
+        "label_included": {True: "1", False: "0", None: ""}[r.included],
+    }

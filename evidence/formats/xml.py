@@ -5,21 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from lxml import etree
 
-Element = Any  # lxml brings no types
+from evidence.pubmed.xml_text import CONTROL, SAFE, Element
 
-_SAFE: dict[str, Any] = {
-    "resolve_entities": False,
-    "no_network": True,
-    "load_dtd": False,
-    "huge_tree": True,
-    "remove_comments": True,
-    "remove_pis": True,
-}
-_CONTROL = bytes([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20)])  # not allowed in XML 1.0
 _CONTROL_REFS = re.compile(
     rb"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", re.I
 )
@@ -43,13 +33,14 @@ def pieces(data: bytes, tags: tuple[str, ...]) -> tuple[list[Piece], int]:
     """
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     if wide:
-        data = data.decode("utf-16").encode("utf-8")
+        # Bytes that are no characters become U+FFFD: the record shows them, the others stay whole.
+        data = data.decode("utf-16", "replace").encode("utf-8")
         data = re.sub(rb"^\s*<\?xml[^>]*\?>", b"", data.removeprefix(b"\xef\xbb\xbf"))
-    clean = _CONTROL_REFS.sub(b"", data.translate(None, _CONTROL))
+    clean = _CONTROL_REFS.sub(b"", data.translate(None, CONTROL))
     names = b"|".join(tag.encode() for tag in tags)
     counted = _count(clean, tags)
     try:
-        root = etree.fromstring(clean, etree.XMLParser(**_SAFE))
+        root = etree.fromstring(clean, etree.XMLParser(**SAFE))
     except etree.XMLSyntaxError:
         return list(_one_by_one(clean, names)), counted
     return [
@@ -76,13 +67,15 @@ def _one_by_one(data: bytes, names: bytes) -> Iterator[Piece]:
     declared = re.match(rb"\s*<\?xml[^>]*encoding=[\"']([\w.-]+)", data)
     head = b'<?xml version="1.0" encoding="%b"?>' % (declared.group(1) if declared else b"utf-8")
     begin = re.compile(rb"<(%b)[\s>]" % names)
-    at = 0
+    at = counted = 0
+    line = 1
     while match := begin.search(data, at):
         name = match.group(1)
         close = b"</%b>" % name
         end = data.find(close, match.end())
         again = re.compile(rb"<%b[\s>]" % name).search(data, match.end())
-        line = data.count(b"\n", 0, match.start()) + 1
+        line += data.count(b"\n", counted, match.start())
+        counted = match.start()
         if end < 0 or (again and again.start() < end):
             stop = again.start() if again else len(data)
             yield Piece(line, None, data[match.start() : stop], f"<{name.decode()}> is not closed")
@@ -91,7 +84,7 @@ def _one_by_one(data: bytes, names: bytes) -> Iterator[Piece]:
         at = end + len(close)
         piece = data[match.start() : at]
         try:
-            element = etree.fromstring(head + piece, etree.XMLParser(**_SAFE))
+            element = etree.fromstring(head + piece, etree.XMLParser(**SAFE))
             yield Piece(line, element, piece)
         except etree.XMLSyntaxError as fault:
             yield Piece(line, None, piece, f"is not well-formed: {fault.msg}")

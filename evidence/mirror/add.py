@@ -44,10 +44,10 @@ class Outcome:
         known = sum(file.known for file in self.files)
         new = len(self.files) - known
         deletions = sum(file.deletions for file in self.files if not file.known)
-        told.append(
-            f"{new} files added with {self.records:,} records and {deletions:,} deletions; "
-            f"{known} were there already"
-        )
+        parts = ((new, "file"), (self.records, "record"), (deletions, "deletion"))
+        added, records, gone = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in parts)
+        there = "was" if known == 1 else "were"
+        told.append(f"{added} added with {records} and {gone}; {known} {there} there already")
         return told
 
 
@@ -99,7 +99,7 @@ def add(
                 try:
                     done.append(add_file(db, path, read_ahead, say))
                 except (Refused, NotWhole) as why:
-                    refused.append(f"{path}: {why}")
+                    refused.append(refusal(path, why))
                 except ToolkitError as fault:
                     refused.append(str(fault))
             merge(db, say)
@@ -113,6 +113,12 @@ def in_nlm_order(path: Path) -> tuple[int, int]:
     """A key to sort files by: as NLM numbers them, those with other names last."""
     named = NLM_FILE.fullmatch(path.name)
     return (int(named[1]), int(named[2])) if named else (1 << 30, 0)
+
+
+def refusal(path: Path, why: Refused | NotWhole) -> str:
+    """Which file is left out, why, and what to do."""
+    again = "; fetch it again" if str(why).startswith("not whole") else ""
+    return f"{path}: {why}{again}"
 
 
 def add_file(

@@ -131,6 +131,11 @@ def connect(
         If there is none, it is of another kind, or it cannot be opened.
     """
     if not make and not path.is_file():
+        if kind is LEDGER:
+            raise StoreError(
+                f"there is no mirror in shards in {path.parent}",
+                remedy="make one: evidence mirror add --shards FOLDER FILE...",
+            )
         raise StoreError(
             f"there is no mirror at {path}", remedy="make one: evidence mirror add FILE..."
         )
@@ -264,4 +269,7 @@ def faults(path: Path) -> Iterator[None]:
     except (sqlite3.Error, OSError) as fault:
         why = str(fault)
         remedy = next((words for sign, words in _REMEDIES if sign in why), _REBUILD)
+        if isinstance(fault, OSError) and fault.strerror:  # else it begins with a number
+            at = f"{os.fsdecode(fault.filename)}: " if fault.filename else ""
+            why = f"{at}{fault.strerror[0].lower()}{fault.strerror[1:]}"
         raise StoreError(f"{path}: {why}", remedy=remedy) from fault

@@ -137,7 +137,10 @@ def _read(path: Path) -> Iterator[tuple[str, str, str, list[str], list[str]]]:
             with path.open("rb") as file:
                 yield from _entries(file)
     except (OSError, EOFError, etree.XMLSyntaxError) as fault:
-        raise SourceError(f"{path} cannot be read: {fault}", remedy="fetch it again") from fault
+        raise SourceError(
+            f"{path} cannot be read as XML: {fault}",
+            remedy="fetch desc20xx.xml or qual20xx.xml from NLM's MeSH pages again",
+        ) from fault
 
 
 def _entries(

@@ -151,7 +151,8 @@ class Writer:
     def progress(self, word: str) -> str:
         seconds = time.perf_counter() - self.began
         rate = len(self.pmids) / seconds if seconds else 0.0
-        return f"{self.name}: {len(self.pmids):,} records {word}, {rate:,.0f} a second"
+        many = "record" if len(self.pmids) == 1 else "records"
+        return f"{self.name}: {len(self.pmids):,} {many} {word}, {rate:,.0f} a second"
 
     def write_days(self) -> None:
         for kind, found in enumerate(self.days):

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence import files
-from evidence.errors import SourceError, UnknownName
+from evidence.errors import SourceError
 from evidence.fetch import Fields, Passing
 from evidence.pubmed.replies import read_page
 from evidence.pubmed.search import Found, Part
@@ -146,7 +146,7 @@ class Archive:
                 parts=tuple(Part(*part) for part in line["parts"]),
                 digest=line["digest"],
             )
-            for line in self._lines()
+            for line in self.lines()
             if line.get("search") == claim
         )
 
@@ -155,7 +155,7 @@ class Archive:
 
         Raises
         ------
-        UnknownName
+        SourceError
             If there is none; names the runs that there are.
         """
         known = self.searches(claim)
@@ -163,8 +163,13 @@ class Archive:
         if when == "last":
             chosen = list(known)
         if not chosen or not when:
-            raise UnknownName(
-                f"archived search of {claim}", when, [f"{s.run} (of {s.on})" for s in known]
+            runs = [f"{s.on}  run {s.run}" for s in known]
+            raise SourceError(
+                f"no search of {claim} is archived under {when!r}",
+                runs or ["none is archived yet: every search in PubMed is, from the first on"],
+                remedy="name a day such as 2026-03-02, the beginning of a run's name, or last"
+                if runs
+                else f"evidence search {claim}",
             )
         return chosen[-1]
 
@@ -213,7 +218,7 @@ class Archive:
             path.name.removesuffix(".gz"): path.stat().st_size
             for path in (self.folder / "bodies").glob("*/*.gz")
         }
-        lines = self._lines()
+        lines = self.lines()
         last = {line["search"]: n for n, line in enumerate(lines) if "search" in line}
         stay = {part[3] for n in last.values() for part in lines[n]["parts"]}
         runs = list(dict.fromkeys(line["run"] for line in lines))
@@ -244,7 +249,7 @@ class Archive:
         for digest in users.keys() - {d for line in kept for d in _digests(line)}:
             self._path(digest).unlink(missing_ok=True)
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
         """The log, without what a full disk or a kill cut short."""
         if not self.index.is_file():
             return []

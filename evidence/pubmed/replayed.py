@@ -7,13 +7,11 @@ tell of a later state and are not used.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from evidence import files
 from evidence.model import Record
 from evidence.pubmed.archive import Archive, Search
 from evidence.pubmed.articles import parse_articles
@@ -57,6 +55,8 @@ def replay_records(archive: Archive, search: Search, pmids: Iterable[str]) -> Re
     refused: set[str] = set()
     found: dict[str, Archived] = {}
     for line in _replies(archive, search):
+        if not left:
+            break
         asked = {pmid for pmid in str(line["request"].get("id", "")).split(",") if pmid in left}
         if not asked or not archive.has(line["reply"]):
             continue
@@ -84,22 +84,14 @@ def replay_records(archive: Archive, search: Search, pmids: Iterable[str]) -> Re
 
 def _replies(archive: Archive, search: Search) -> Iterator[dict[str, Any]]:
     """The log's lines of record requests, newest first, from the run of the search backwards."""
-    if not archive.index.is_file():
+    lines = archive.lines()
+    own = [n for n, line in enumerate(lines) if line["run"] == search.run]
+    if not own:
         return
-    lines: list[dict[str, Any]] = []
-    end = 0
-    for text in files.read_bytes(archive.index).splitlines():
-        with contextlib.suppress(ValueError):  # a line that a kill cut short
-            line = json.loads(text)
-            if isinstance(line, dict):
-                lines.append(line)
-                if line.get("run") == search.run:
-                    end = len(lines)
-    began = next((n for n, line in enumerate(lines) if line.get("run") == search.run), end)
-    for n in range(end - 1, -1, -1):
+    for n in range(own[-1], -1, -1):
         line = lines[n]
-        mine = line.get("run") == search.run
-        if line.get("utility") == "efetch" and line.get("status") == 200 and (mine or n < began):
+        mine = line["run"] == search.run
+        if line.get("utility") == "efetch" and line.get("status") == 200 and (mine or n < own[0]):
             yield line
 
 

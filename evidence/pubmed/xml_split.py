@@ -128,7 +128,7 @@ class _Cutter:
         if not self.whole:
             raise NotWhole("not whole: the document ends within a record")
         if not self.seen:
-            raise NotWhole("not well-formed: there is no element in it")
+            raise NotWhole("no PubMed XML: there is no element in it")
 
     def articles(self) -> Iterator[Piece]:
         """Articles that follow each other with blanks between, up to the last whole one held.

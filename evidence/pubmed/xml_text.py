@@ -13,7 +13,7 @@ from lxml import etree
 Element = Any  # lxml brings no types
 
 _SPACE = re.compile(r"[ \t\r\n]+")  # other spaces, such as U+00A0, are part of the text
-_PARSER = {
+SAFE = {  # for a parser of what came from outside
     "resolve_entities": False,
     "no_network": True,
     "load_dtd": False,
@@ -54,13 +54,13 @@ def tree(data: bytes, prefixes: bytes = b"") -> Element:
     around = (b"<record" + prefixes + b">", b"</record>")
     # A parser is not used twice: it would go on with the prefixes of the record before.
     try:
-        root = etree.fromstring(data.join(around), etree.XMLParser(**_PARSER))
+        root = etree.fromstring(data.join(around), etree.XMLParser(**SAFE))
     except etree.XMLSyntaxError as fault:
         mended = mend(data)
         if mended == data:
             raise ValueError(_words(fault)) from None
         try:
-            root = etree.fromstring(mended.join(around), etree.XMLParser(**_PARSER))
+            root = etree.fromstring(mended.join(around), etree.XMLParser(**SAFE))
         except etree.XMLSyntaxError as still:
             raise ValueError(_words(still)) from None
     if len(root) != 1:

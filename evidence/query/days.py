@@ -32,7 +32,7 @@ def last_day(text: str) -> dt.date | None:
 def back(today: dt.date, number: int, unit: str) -> dt.date:
     """The day that lies so many days, months or years before ``today``."""
     if unit == "days":
-        return max(dt.date.min + dt.timedelta(0), today - dt.timedelta(days=number))
+        return today - dt.timedelta(days=min(number, (today - dt.date.min).days))
     months = today.year * 12 + today.month - 1 - number * (12 if unit == "years" else 1)
     year, month = divmod(months, 12)
     if year < 1:
@@ -55,7 +55,9 @@ def _parts(text: str) -> tuple[int, int | None, int | None] | None:
     return year, month, day
 
 
-_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
+# Not `calendar.month_abbr`, whose names are those of the locale.
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _SEASONS = {"winter": 1, "spring": 4, "summer": 7, "fall": 10, "autumn": 10}
 
 

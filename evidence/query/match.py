@@ -321,8 +321,6 @@ _PRESENT = {
 _REF_TYPES = {
     "correctedrepublishedin": ("correctedandrepublishedin", "correctedrepublishedin"),
     "correctedrepublishedfrom": ("correctedandrepublishedfrom", "correctedrepublishedfrom"),
-    "associateddataset": ("associateddataset",),
-    "associatedpublication": ("associatedpublication",),
 }
 _ANSWER: dict[type, Callable[..., bool]] = {
     InWords: _in_words,

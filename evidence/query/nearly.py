@@ -99,8 +99,8 @@ def _words(term: Term, known: Field, seen: Seen) -> Iterator[Near]:
         yield from _apart(term, tag, wanted.words, known, seen)
         yield from _one_form_changed(term, tag, wanted.words, known, seen)
     else:
-        yield from _like(term, tag, wanted.words[0], known, seen)
-    yield from _elsewhere(term, tag, known, seen)
+        yield from _like(term, wanted.words[0], known, seen)
+    yield from _elsewhere(term, known, seen)
 
 
 def _texts(seen: Seen, parts: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
@@ -177,7 +177,7 @@ def _one_form_changed(
             )
 
 
-def _like(term: Term, tag: Tag, wanted: str, known: Field, seen: Seen) -> Iterator[Near]:
+def _like(term: Term, wanted: str, known: Field, seen: Seen) -> Iterator[Near]:
     """A word of the record that is spelt nearly as the term."""
     told: set[str] = set()
     for part, cut in _texts(seen, known.parts):
@@ -202,7 +202,7 @@ def _taking_in(wanted: str, form: str, known: Field) -> str:
     return f"{form}[{known.tag}]"
 
 
-def _elsewhere(term: Term, tag: Tag, known: Field, seen: Seen) -> Iterator[Near]:
+def _elsewhere(term: Term, known: Field, seen: Seen) -> Iterator[Near]:
     """The words stand in a part that the field does not read."""
     wanted = " ".join(words(term.text.replace("*", " ")))
     if not wanted:

@@ -152,7 +152,11 @@ def plan(
                     where = query.text[finding.start : finding.end] or "the query"
                     planner.refuse("malformed", where, finding.message)
         query = query.tree
+    told = len(planner.refused)
     made = planner.node(query)
+    if told:  # what the reading of the text found says where; the tree would say it once more
+        again = ("malformed", "unknown-tag", "no-term")
+        planner.refused[told:] = [r for r in planner.refused[told:] if r.code not in again]
     if planner.refused:
         raise NotAnswerable(planner.refused)
     return Planned(made, tuple(dict.fromkeys(planner.approximate)))
@@ -318,7 +322,7 @@ class _Planner:
         if not wanted.words:
             return self.refuse("no-term", shown, "there is no word in it")
         if known.kind == "words" or known.tag in ("gr", "si", "auid"):
-            return self.in_words(term, known, wanted, shown)
+            return self.in_words(known, wanted, shown)
         if known.kind == "name":
             return self.name(term, known, wanted)
         if known.tag == "sh":
@@ -373,7 +377,7 @@ class _Planner:
         across = known.tag == "ad" and most > 1000  # within one affiliation up to 1,000
         return Near(known.parts, tuple(wanted), most, across)
 
-    def in_words(self, term: Term, known: Field, wanted: Pattern, shown: str) -> Plan:
+    def in_words(self, known: Field, wanted: Pattern, shown: str) -> Plan:
         if all(word in STOPWORDS for word in wanted.words) and not wanted.is_prefix:
             self.mark("stopword", shown, "PubMed finds nothing for stopwords alone")
             return Always(False)

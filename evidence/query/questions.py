@@ -161,16 +161,27 @@ class Reservation:
         return f"{self.term}: {self.why}"
 
 
+OF_FORM = frozenset(  # faults of the query, not of the records
+    ("malformed", "unknown-tag", "no-term", "ignored", "tag-on-group")
+)
+
+
 class NotAnswerable(ToolkitError):
     """A query that cannot be answered from the records alone; names every such term."""
 
     def __init__(self, refused: Sequence[Reservation]) -> None:
         self.refused = tuple(refused)
         self.reasons = tuple(dict.fromkeys(r.code for r in refused))
+        of_form = OF_FORM.issuperset(self.reasons)
         super().__init__(
-            "the records alone cannot answer this query",
+            "this query is not written as PubMed reads one"
+            if of_form
+            else "the records alone cannot answer this query",
             [str(r) for r in refused],
-            remedy="tag the terms, give NLM's descriptor file, or accept a marked approximation",
+            remedy="correct it; `evidence lint FILE` says of each fault what to write instead"
+            if of_form
+            else "tag the terms, add NLM's descriptor file (evidence mirror mesh), or accept a "
+            "marked approximation (--lenient)",
         )
 
 

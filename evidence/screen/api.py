@@ -23,8 +23,7 @@ def routes(front: Front) -> list[Route]:
     session = front.session
 
     def known(name: str) -> str:
-        session.record(name)
-        return name
+        return session.record(name).pmid
 
     async def visit(request: Request) -> Response:
         visitor = front.known(request)

@@ -14,6 +14,7 @@ from evidence.screening.rows import one_line
 
 LONGEST_TEXT = 4000
 LONGEST_LINE = 500
+LONGEST_NAME = 60
 MOST_WORDS = 200  # highlighted words of each kind
 
 
@@ -22,7 +23,7 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(one_line)]
 Record = Annotated[str, Field(min_length=1, max_length=300)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 Stage = Literal["title-abstract", "full-text"]
-Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(one_line)]
 
 
 def _one_of(choices: tuple[float, ...]) -> Callable[[float], float]:

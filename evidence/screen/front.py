@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +23,6 @@ from evidence.screen.visitors import LIFETIME_S, Visitor, Visitors
 from evidence.screening import FOUNDING, FULL, TITLE
 from evidence.screening.rows import one_line
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 AnyBody = TypeVar("AnyBody", bound=Body)
 TOKEN_HEADER = "x-write-token"
 
@@ -46,8 +45,6 @@ class Front:
     door: Door | None = None
     reviewer: str | None = None
     stage: Stage = TITLE
-    version: str = ""
-    static: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
     @property
     def cookie_name(self) -> str:
@@ -135,13 +132,13 @@ class Front:
         return name
 
     async def body(self, request: Request, kind: type[AnyBody]) -> AnyBody:
-        """The body of a write, which must be JSON and carry the token of this visitor."""
+        """The body of a request, which must be JSON of this kind."""
         if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
             raise Refused(415, "a request must be application/json")
         return parse(kind, await request.body())
 
     async def write(self, request: Request, kind: type[AnyBody]) -> tuple[Visitor, AnyBody]:
-        """A write by a known visitor."""
+        """A write by a known visitor, which must carry the token of this visitor's pages."""
         visitor = self.known(request)
         if not self.visitors.may_write(visitor, request.headers.get(TOKEN_HEADER, "")):
             raise Refused(403, "the request lacks this page's token", "open the page anew")

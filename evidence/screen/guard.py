@@ -90,15 +90,13 @@ class Guard:
         try:
             self._check(scope)
             if scope["method"] == "POST":
-                receive = await _whole(scope, receive)
+                receive = await _whole(receive)
             await self.app(scope, receive, sending)
         except Refused as fault:
             await _reply(sending, fault)
         except ToolkitError as fault:
             await _reply(sending, Refused(503, fault.problem, fault.remedy))
-        except (
-            Exception
-        ):  # the last line: a fault of ours is told in the terminal, not to strangers
+        except Exception:  # a fault of ours is told in the terminal, not to strangers
             traceback.print_exc(file=sys.stderr)
             if begun:
                 raise
@@ -135,7 +133,7 @@ class Guard:
         ]
 
 
-async def _whole(scope: Scope, receive: Receive) -> Receive:
+async def _whole(receive: Receive) -> Receive:
     """Take the body in, if it is small and comes soon."""
     parts, size = [], 0
     with anyio.move_on_after(BODY_S) as timer:

@@ -49,10 +49,11 @@ def entry_words(entry: str) -> tuple[_Word, ...]:
     """The words of an entry, in order; none where it has no letter."""
     entry = entry.strip()
     exact = len(entry) > 1 and entry[0] in "\"“”'" and entry[-1] in "\"“”'"
+    text = bare(entry)
     found = []
-    for match in _WORD.finditer(bare(entry)):
+    for match in _WORD.finditer(text):
         word = match.group()
-        if bare(entry)[match.end() : match.end() + 1] == "*":
+        if text[match.end() : match.end() + 1] == "*":
             found.append(_Word(word, "start"))
         else:
             found.append(_Word(word, "exact") if exact else _Word(stem(word), "stem"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evidence.exchange import others_of
+from evidence.errors import ToolkitError
+from evidence.held import aliases_of, others_in, others_of
 from evidence.model import Record
 from evidence.store import Store
 from evidence.triage.features import bare
@@ -19,14 +22,17 @@ REST = 9.0  # times what a look took, if that is longer: 0.2 s at 20,000 records
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Records that came, or were revised, while the server ran."""
+    """Records that came or were revised; neither where only names are other ones."""
 
     ids: tuple[str, ...]
     revised: tuple[str, ...] = ()
 
 
 class Holdings:
-    """Records by name. They are added and renewed, never taken away, while the server runs.
+    """Records by name. They are added and renewed while the server runs, and never taken away.
+
+    One that gets another name, as when PubMed turns out to have it, is there under that name alone;
+    `names` has its old one.
 
     Parameters
     ----------
@@ -38,6 +44,7 @@ class Holdings:
     def __init__(self, path: Path, claim: str) -> None:
         self.path, self.claim = path, claim
         self.records: dict[str, Record] = {}
+        self.names: dict[str, str] = {}  # other names of records, as decisions may have them
         self.arrived: list[str] = []  # since the start, oldest first
         self.revised: set[str] = set()  # since the start
         self._marks: dict[str, str] = {}  # of PubMed's records, as they were last read
@@ -66,12 +73,18 @@ class Holdings:
             if at % 50 == 0 and self._stop.wait(0.01):
                 return
         pause = LOOK_S
+        told = ""
         while not self._stop.wait(pause):
             begun = time.monotonic()
             try:
                 self.look()
-            except Exception:  # a store that is being written or moved: the next look will do
+            except ToolkitError:  # a store that is being written or moved: the next look will do
                 self._seen = None
+            except Exception as fault:  # ours: screening goes on with the records that are here
+                self._seen = None
+                if repr(fault) != told:  # once, not with every look
+                    traceback.print_exc(file=sys.stderr)
+                told = repr(fault)
             pause = max(LOOK_S, REST * (time.monotonic() - begun))
 
     def look(self) -> tuple[str, ...]:
@@ -86,10 +99,19 @@ class Holdings:
                 unread = [pmid for pmid in there if marks.get(pmid) != self._marks.get(pmid)]
                 held = store.get(unread)
                 found = [held[pmid] for pmid in unread if pmid in held]
-                found += others_of(store, self.claim)
+                apart = others_of(store, self.claim)
+                others = list(others_in(store, self.claim))
             self._seen, self._marks = mark, self._marks | marks
-            arrival = self._take(found)
-        if arrival.ids or arrival.revised:
+            arrival = self._take([*found, *apart])
+            present = {*there, *(record.pmid for record in apart)}
+            named = (record for name, record in self.records.items() if name in present)
+            aliases = aliases_of(named, others)
+            before = self.names
+            self.names = {old: name for old, name in aliases.items() if old not in present}
+            if self.names.keys() & self.records.keys():  # the same work under its present name
+                kept = {n: r for n, r in self.records.items() if n not in self.names}
+                self.records = kept
+        if arrival.ids or arrival.revised or self.names != before:
             for listener in self._listeners:
                 listener(arrival)
         return arrival.ids
@@ -106,7 +128,9 @@ class Holdings:
 
     def words(self, name: str) -> str:
         """All words of a record, for searching: lower case, no accents."""
-        r = self.records[name]
+        r = self.records.get(name)
+        if r is None:  # it has another name by now
+            return ""
         known = self._words.get(name)
         if known is None or known[0] is not r:
             parts = (r.shown_title, r.abstract, " ".join(r.authors), r.journal, *r.mesh)

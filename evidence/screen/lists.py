@@ -14,7 +14,7 @@ from evidence.screen.highlights import tidy
 from evidence.screen.mine import Mine, day_words
 from evidence.screen.session import ScreenSession
 from evidence.screen.shown import authors, journal, links
-from evidence.screening import FOUNDING, TITLE
+from evidence.screening import FOUNDING, TITLE, Standing
 from evidence.triage.features import bare
 from meta.results import DASH, show
 
@@ -72,11 +72,13 @@ def records(session: ScreenSession, reviewer: str, stage: Stage, query: Query, p
     mine, held = session.mine(reviewer, stage), session.holdings.records
     waiting = session.waiting(reviewer, stage) if sort == "order" else []
     sample = dict(session.sample(reviewer)) if stage == TITLE else {}
-    names = dict.fromkeys([*waiting, *(n for n in held if mine.belongs(n))])
+    # A record that has come since ``held`` was taken waits for the next look.
+    there = (n for n in waiting if n in held)
+    names = dict.fromkeys([*there, *(n for n in held if mine.belongs(n))])
     found = [n for n in names if _shown(mine, n, show)]
     found = _matching(session, found, query)
     if sort == "newest":
-        found.sort(key=lambda n: (-(held[n].year or 0), len(n), n), reverse=False)
+        found.sort(key=lambda n: (held[n].year or 0, len(n), n), reverse=True)
     elif sort == "decided":
         found = _by_time(mine, found)
     return {
@@ -193,7 +195,7 @@ def conflicts(
     """Records on which reviewers disagree, as far as this reviewer may see them."""
     mine, held = session.mine(reviewer, stage), session.holdings.records
 
-    def case(standing: Any) -> Values:
+    def case(standing: Standing) -> Values:
         record = held.get(standing.record)
         return {
             "id": standing.record,

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evidence import __version__, files
+from evidence import files
 from evidence.errors import ToolkitError
 from evidence.extracted import TABLES, columns
 from evidence.model import Screening, Stage
 from evidence.screen.app import make_app
+from evidence.screen.bodies import LONGEST_LINE, LONGEST_NAME
 from evidence.screen.front import Front
 from evidence.screen.guard import Address, Guard
 from evidence.screen.passwords import SHORTEST, Door, digest, read_passwords
 from evidence.screen.serve import DEFAULT_PORT, LOOPBACK, Tls, listen
 from evidence.screen.session import ScreenSession
 from evidence.screen.visitors import Visitors, key_of
-from evidence.screening import TITLE
+from evidence.screening import FOUNDING, TITLE
 from evidence.screening.rows import COLUMNS, one_line
 from evidence.workspace import Workspace
 
@@ -70,6 +73,11 @@ class Where:
                 "behind a proxy the server itself listens to this machine alone",
                 remedy="leave out --host, and let the proxy pass requests on to 127.0.0.1",
             )
+        if self.public is not None and not re.fullmatch(r"[^:]+(?::[0-9]{1,5})?", self.public):
+            raise ToolkitError(
+                f"{self.public!r} is no name of a server",
+                remedy="--behind-tls-proxy takes a host, or a host and its port: HOST:8443",
+            )
         if self.tls is None and self.public is None:
             raise ToolkitError(
                 "a server that other machines reach needs TLS, or passwords and decisions could "
@@ -107,6 +115,7 @@ def prepare(
         With what to do about it.
     """
     where.check()
+    reviewer = reviewer_name(reviewer) if reviewer else None
     if where.tls is not None:
         _check_tls(where.tls)
     claim = workspace.claim(claim_id)
@@ -121,12 +130,13 @@ def prepare(
     session = ScreenSession(workspace, claim, resolvers=names)
     for notice in session.desk.notices:
         say(notice)
+    key = key_of(workspace.var / "screen")
     bound = listen(where.host, where.port)
     port = int(bound.getsockname()[1])
     secure = where.tls is not None or where.public is not None
     address = _address(where, port, secure)
     visitors = Visitors(
-        key_of(workspace.var / "screen"),
+        key,
         f"{workspace.root}:{claim.id}:{'passwords' if door else 'local'}",
         credential=door.credential if door else lambda name: "",
     )
@@ -135,9 +145,8 @@ def prepare(
         visitors,
         address,
         door=door,
-        reviewer=one_line(reviewer) if reviewer else None,
+        reviewer=reviewer,
         stage=stage,
-        version=__version__,
     )
     session.start(front.reviewer)
     return Ready(
@@ -147,6 +156,23 @@ def prepare(
         _url(where, port, visitors, door is not None),
         where.port is None and port != DEFAULT_PORT,
     )
+
+
+def reviewer_name(name: str) -> str:
+    """A reviewer's name as it is written in the log, and as the page takes it.
+
+    Raises
+    ------
+    ToolkitError
+        If it cannot be one.
+    """
+    name = one_line(name)
+    if not name or name == FOUNDING or len(name) > LONGEST_NAME:
+        raise ToolkitError(
+            f"{name!r} cannot be the name of a reviewer" if name else "a reviewer needs a name",
+            remedy=f"a name of at most {LONGEST_NAME} characters, other than {FOUNDING}",
+        )
+    return name
 
 
 def _make_tables(folder: Path) -> None:
@@ -206,16 +232,21 @@ def add_reviewer(path: Path, name: str, password: str) -> bool:
     ToolkitError
         If the name or the password cannot be used.
     """
-    name = one_line(name)
-    if not name or name.startswith("#"):
+    name = reviewer_name(name)
+    if name.startswith("#"):
         raise ToolkitError("a reviewer needs a name", remedy="one that does not begin with #")
     if len(password) < SHORTEST:
         raise ToolkitError(
             f"a password needs {SHORTEST} characters at least", remedy="some words make a good one"
         )
+    if len(password) > LONGEST_LINE:
+        raise ToolkitError(f"a password has {LONGEST_LINE} characters at most")
     there = read_passwords(path) if path.is_file() else {}
     new = name not in there
     lines = [f"{who}:{stored}" for who, stored in (there | {name: digest(password)}).items()]
-    files.write_text(path, "\n".join(lines) + "\n")
-    path.chmod(0o600)
+    before = os.umask(0o077)  # its owner's alone from the first moment
+    try:
+        files.write_text(path, "\n".join(lines) + "\n")
+    finally:
+        os.umask(before)
     return new

@@ -119,6 +119,8 @@ class Order:
         """An answer of the engine; None where it is busy for longer than ``wait`` seconds."""
         future: Future[Answer] = Future()
         with self._wake:
+            if self._stopped:
+                return None
             self._tasks.append((question, future))
             self._wake.notify()
         try:
@@ -128,9 +130,14 @@ class Order:
             return None
 
     def stop(self) -> None:
+        """End the thread; who still waits for an answer gets none."""
         with self._wake:
             self._stopped = True
+            tasks = list(self._tasks)
+            self._tasks.clear()
             self._wake.notify()
+        for question, future in tasks:
+            _answer(question, None, future)
 
     # --- the thread ------------------------------------------------------------------------------
 

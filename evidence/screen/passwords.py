@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,8 +48,7 @@ def read_passwords(path: Path) -> dict[str, str]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, stored = (part.strip() for part in line.rpartition(":"))
-        parts = stored.split("$")
-        if not name or len(parts) != 3 or parts[0] != "scrypt":
+        if not name or not _is_digest(stored):
             faults.append(f"{path}:{number}  is not NAME:scrypt$SALT$DIGEST")
         elif name in found:
             faults.append(f"{path}:{number}  {name} is there twice")
@@ -61,6 +61,16 @@ def read_passwords(path: Path) -> dict[str, str]:
             remedy="add a reviewer: evidence screen CLAIM --password-file FILE --add-reviewer NAME",
         )
     return found
+
+
+def _is_digest(stored: str) -> bool:
+    """Whether a text has the form that `digest` gives."""
+    kind, *parts = stored.split("$")
+    try:
+        sizes = [len(base64.b64decode(part, validate=True)) for part in parts]
+    except ValueError:
+        return False
+    return kind == "scrypt" and len(sizes) == 2 and sizes[0] > 0 and sizes[1] == LENGTH
 
 
 class Door:
@@ -81,6 +91,7 @@ class Door:
         self._clock = clock
         self._nobody = digest(secrets.token_urlsafe(16))
         self._wrong: dict[str, tuple[int, float]] = {}  # times, when last
+        self._mutex = threading.Lock()  # for `_wrong`: people sign in from many threads
 
     def __contains__(self, name: str) -> bool:
         return name in self._stored
@@ -99,17 +110,19 @@ class Door:
             401 for a wrong name or password, which are not told apart; 429 after too many.
         """
         keys = (f"from {origin}", f"for {name}"[:200])
-        for key in keys:
-            self._wait(key)
-        for key in keys:  # counted before the slow part: tries at the same time count too
-            self._count(key)
+        with self._mutex:
+            for key in keys:
+                self._wait(key)
+            for key in keys:  # counted before the slow part: tries at the same time count too
+                self._count(key)
         stored = self._stored.get(name, self._nobody)
         salt = base64.b64decode(stored.split("$")[1])
         good = hmac.compare_digest(digest(password, salt=salt), stored)
         if not good or name not in self._stored:
             raise Refused(401, "name and password do not belong together")
-        for key in keys:
-            self._wrong.pop(key, None)
+        with self._mutex:
+            for key in keys:
+                self._wrong.pop(key, None)
         return name
 
     def _wait(self, key: str) -> None:

@@ -53,8 +53,8 @@ class ScreenSession:
         self.root: Path = workspace.root
         self.claim = claim
         self.sharing = Sharing.of(claim, resolvers)
-        self.desk = KeyedDesk.open(workspace.root, claim)
         self.holdings = Holdings(workspace.store, claim.id)
+        self.desk = KeyedDesk.open(workspace.root, claim, names=self.holdings.names)
         self.words = WordLists(workspace.root, claim)
         self.certificates = CertificateLog.of(workspace.root, claim.id)
         self._links = links_path(workspace.var, claim.id)
@@ -83,6 +83,8 @@ class ScreenSession:
         self.orders.stop()
 
     def _arrived(self, arrival: Arrival) -> None:
+        with self._mutex:
+            self.desk.rename(self.holdings.names)
         self.orders.renew()
 
     # --- keeping up ------------------------------------------------------------------------------
@@ -135,14 +137,14 @@ class ScreenSession:
     # --- records ---------------------------------------------------------------------------------
 
     def record(self, name: str) -> Record:
-        """A record of the claim.
+        """A record of the claim; its ``pmid`` is the name that it has now.
 
         Raises
         ------
         Refused
             404 where there is none of this name.
         """
-        record = self.holdings.records.get(name)
+        record = self.holdings.records.get(self.holdings.names.get(name, name))
         if record is None:
             raise Refused(404, "there is no such record in this screening")
         return record
@@ -150,8 +152,9 @@ class ScreenSession:
     def record_json(
         self, name: str, reviewer: str, stage: Stage, words: Highlights | None = None
     ) -> dict[str, Any]:
-        mine = self.mine(reviewer, stage)
-        found = shown(self.record(name), words or self.words.of(reviewer))
+        mine, record = self.mine(reviewer, stage), self.record(name)
+        name = record.pmid
+        found = shown(record, words or self.words.of(reviewer))
         sample = stage == TITLE and name in self.sample(reviewer)
         return found | {"mine": mine.json(name), "note": mine.note(name), "sample": sample}
 
@@ -189,8 +192,9 @@ class ScreenSession:
     ) -> Iterable[str]:
         """All records, those that the order has no place for last."""
         if stage == FULL:  # as they came through the first stage
-            yield from (s.record for s in self.desk.state.standings(TITLE))
-            yield from (s.record for s in self.desk.state.standings(FULL))
+            state = self.desk.state
+            both = chain(state.standings(TITLE), state.standings(FULL))
+            yield from dict.fromkeys(standing.record for standing in both)
             return
         yield from order
         if len(order) < len(records):
@@ -455,7 +459,7 @@ class ScreenSession:
                 "quiet": self._quiet(order),
                 "certificate": self._certificate(reviewer) if stage == TITLE else None,
                 "conflicts": len(mine.conflicts()),
-                "empty": self._empty(reviewer, stage, records),
+                "empty": self._empty(stage, records),
             }
 
     def _estimate(self, order: Order) -> str:
@@ -479,7 +483,7 @@ class ScreenSession:
             return f"{many} arrived from a search and wait at the end of the list."
         return f"{many} arrived from a search and took their places in the order."
 
-    def _empty(self, reviewer: str, stage: Stage, records: int) -> str:
+    def _empty(self, stage: Stage, records: int) -> str:
         if records:
             return ""
         if stage == FULL:

@@ -7,7 +7,6 @@ and started again knows the pages that are still open. Nothing else is kept on t
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import hashlib
 import hmac
@@ -86,7 +85,7 @@ class Visitors:
             id_, reviewer, issued = json.loads(body)
             visitor = Visitor(str(id_), None if reviewer is None else str(reviewer))
             age = self._clock() - float(issued)
-        except (ValueError, TypeError, binascii.Error, RecursionError):
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return None
         proof = self._proof(visitor)
         if proof is None or not _same(mac, self._mac("cookie", text, proof)):

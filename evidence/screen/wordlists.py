@@ -69,11 +69,17 @@ class WordLists:
         if mark == self._mark and not again:
             return
         found: dict[str, tuple[list[str], list[str]]] = {}
-        for row in csv.DictReader(io.StringIO(files.read_text(self.path), newline="")):
-            name, speaks, word = (row.get(column) or "" for column in COLUMNS)
-            lists = found.setdefault(name, ([], []))
-            if word and speaks in (FOR, AGAINST):
-                lists[speaks == AGAINST].append(word)
+        try:
+            for row in csv.DictReader(io.StringIO(files.read_text(self.path), newline="")):
+                name, speaks, word = (row.get(column) or "" for column in COLUMNS)
+                lists = found.setdefault(name, ([], []))
+                if word and speaks in (FOR, AGAINST):
+                    lists[speaks == AGAINST].append(word)
+        except csv.Error as fault:
+            raise ToolkitError(
+                f"{self.path} cannot be read as CSV: {fault}",
+                remedy="mend or remove it; it holds highlighted words only",
+            ) from None
         self._lists = {name: Highlights(tidy(a), tidy(b)) for name, (a, b) in found.items()}
         self._mark = mark
 

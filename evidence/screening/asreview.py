@@ -20,6 +20,7 @@ import json
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,6 +31,9 @@ from evidence.errors import SourceError
 from evidence.formats import Reference, make, read
 from evidence.formats.reference import line
 from evidence.screening.marks import Mark
+
+# What reading a zip raises: damaged, cut off, with a password, packed in a way that is not known.
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def is_project(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             return "project.json" in archive.namelist()
-    except zipfile.BadZipFile:
+    except ZIP_FAULTS:
         return False
 
 
@@ -70,14 +74,16 @@ def read_project(data: bytes, *, file: str) -> Project:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             config = json.loads(archive.read("project.json"))
+            if not isinstance(config, dict):
+                raise TypeError("project.json is no object")
             version = int(config.get("project_file_version") or str(config["version"])[0])
             if version not in _READERS:
                 raise SourceError(
                     f"{file} is a project of ASReview {version}, which is not read",
                     remedy="open it with ASReview 3 and export it again, or export it as CSV",
                 )
-            return _READERS[version](archive, config, file)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError) as fault:
+            return _READERS[version](archive, config)
+    except (*ZIP_FAULTS, KeyError, ValueError, TypeError, IndexError) as fault:
         raise SourceError(
             f"{file} is no whole project of ASReview: {line(str(fault))}",
             remedy="export it from ASReview again, or export it as CSV",
@@ -86,7 +92,7 @@ def read_project(data: bytes, *, file: str) -> Project:
         raise SourceError(f"{file}: its database cannot be read: {fault}") from None
 
 
-def _version_1(archive: zipfile.ZipFile, config: Mapping[str, Any], file: str) -> Project:
+def _version_1(archive: zipfile.ZipFile, config: Mapping[str, Any]) -> Project:
     name = str(config["dataset_path"])
     dataset = read(archive.read(f"data/{name}"), file=name)
     rows: list[tuple[int, Reference | str]] = [
@@ -117,7 +123,7 @@ def _version_1(archive: zipfile.ZipFile, config: Mapping[str, Any], file: str) -
     return Project(1, tuple(labelled), tuple(refused))
 
 
-def _version_2(archive: zipfile.ZipFile, config: Mapping[str, Any], file: str) -> Project:
+def _version_2(archive: zipfile.ZipFile, config: Mapping[str, Any]) -> Project:
     review = config["reviews"][0]["id"]
     with _database(archive, "data_store.db") as connection:
         records = _rows(connection, "record")
@@ -126,7 +132,7 @@ def _version_2(archive: zipfile.ZipFile, config: Mapping[str, Any], file: str) -
     return _project(2, archive, config, records, results)
 
 
-def _version_3(archive: zipfile.ZipFile, config: Mapping[str, Any], file: str) -> Project:
+def _version_3(archive: zipfile.ZipFile, config: Mapping[str, Any]) -> Project:
     with _database(archive, "results.db") as connection:
         return _project(
             3, archive, config, _rows(connection, "record"), _rows(connection, "results")
@@ -149,7 +155,7 @@ def _project(
             "include" if r["label"] else "exclude",
             reviewer=f"ASReview user {r['user_id']}" if len(users) > 1 and r["user_id"] else "",
             note=line(str(r["note"] or "")),
-            time=None if r["time"] is None else dt.datetime.fromtimestamp(r["time"], dt.UTC),
+            time=_utc(r["time"]),
         )
         for r in results
         if r["label"] is not None
@@ -163,7 +169,7 @@ def _project(
             title=str(r["title"] or ""),
             authors=_texts(r["authors"]),
             abstract=str(r["abstract"] or ""),
-            year=r["year"],
+            year=r["year"] if isinstance(r["year"], int) else None,
             doi=str(r["doi"] or ""),
             urls=[str(r["url"] or "")],
             pmid=pmids.get((str(r["dataset_id"]), int(r["dataset_row"]))),
@@ -177,6 +183,8 @@ def _pmids(archive: zipfile.ZipFile, config: Mapping[str, Any]) -> dict[tuple[st
     """PMIDs of the files that were loaded, by data set and row: the database has none."""
     found: dict[tuple[str, int], str] = {}
     for dataset in config.get("datasets") or ():
+        if not isinstance(dataset, dict):
+            raise TypeError("datasets holds something else than objects")
         name = PurePosixPath(str(dataset.get("name", ""))).name
         try:
             content = read(archive.read(f"data/{name}"), file=name)
@@ -208,6 +216,14 @@ def _local(value: Any) -> dt.datetime | None:
         return None
 
 
+def _utc(value: Any) -> dt.datetime | None:
+    """Later versions keep seconds since 1970; None for what is no time of a calendar."""
+    try:
+        return dt.datetime.fromtimestamp(value, dt.UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
 @contextlib.contextmanager
 def _database(archive: zipfile.ZipFile, name: str) -> Iterator[sqlite3.Connection]:
     with tempfile.TemporaryDirectory() as folder:
@@ -220,7 +236,7 @@ def _database(archive: zipfile.ZipFile, name: str) -> Iterator[sqlite3.Connectio
 
 def _rows(connection: sqlite3.Connection, table: str) -> list[dict[str, Any]]:
     """The rows of a table; columns that an older project lacks are None."""
-    found = connection.execute(f"SELECT rowid AS _row, * FROM {table} ORDER BY rowid")
+    found = connection.execute(f"SELECT * FROM {table} ORDER BY rowid")
     empty = dict.fromkeys(
         (
             "label",

@@ -182,10 +182,17 @@ class CertificateLog:
             path = self.folder / drawn.file
             if path.exists():
                 raise ToolkitError(f"{path} is there already", remedy="draw once more")
-            for part in self.folder.glob(".*.part"):  # a draw that was killed, and never shown
-                files.remove_part(part)
-            files.write_text(path, drawn.text())
-            files.sync_folder(self.folder.parent)
+            try:
+                for part in self.folder.glob(".*.part"):  # a draw that was killed, never shown
+                    files.remove_part(part)
+                files.write_text(path, drawn.text())
+                files.sync_folder(self.folder.parent)  # which may have a new folder in it
+            except OSError as fault:
+                path.unlink(missing_ok=True)
+                raise ToolkitError(
+                    f"cannot write {path}: {fault.strerror or fault}",
+                    remedy="mend that, then draw once more; nothing was drawn",
+                ) from fault
             self._read()
             return drawn
 

@@ -18,7 +18,7 @@ from evidence.extracted import read_extraction
 from evidence.formats import Reference, from_record, read
 from evidence.held import Held, held_in, others_in
 from evidence.model import Decision, Stage
-from evidence.screening.asreview import is_project, read_project
+from evidence.screening.asreview import ZIP_FAULTS, is_project, read_project
 from evidence.screening.log import Clock, Entry, ScreeningLog, now
 from evidence.screening.marks import Mark, covidence_list, has_label_column, marks_of
 from evidence.screening.matching import Matcher, NoMatch
@@ -211,33 +211,41 @@ class _Sorter:
         if not row.marks:
             self.undecided += 1
             return
+        said: dict[tuple[str, str], tuple[Decision, int]] = {}
         try:
             record = matcher.find(row.reference)
-            new = [e for mark in row.marks if (e := self._entry(record, mark, row.line))]
+            new = [e for mark in row.marks if (e := self._entry(record, mark, row.line, said))]
         except ValueError as fault:
             why = str(fault)
             if isinstance(fault, NoMatch) and why == "it is no record of the claim":
                 why += "; import the references first"
             self.refused.append(RefusedRow(self.file, row.line, why, title))
             return
+        self._said |= said  # of a row that was refused nothing was taken
         self.entries += new
         self.taken += bool(new)
         self.known += not new
 
-    def _entry(self, record: str, mark: Mark, line: int) -> Entry | None:
-        """The decision to write; None where it is on file."""
+    def _entry(
+        self,
+        record: str,
+        mark: Mark,
+        line: int,
+        said: dict[tuple[str, str], tuple[Decision, int]],
+    ) -> Entry | None:
+        """The decision to write; None where it is on file. ``said`` grows by it."""
         reviewer = one_line(mark.reviewer) or self.reviewer
         if not reviewer:
             self.nameless += 1
             return None
         if mark.decision == "not-retrieved" and self.stage == TITLE:
             raise ValueError("only at full text can a report be called not retrieved")
-        before = self._said.get((record, reviewer))
+        before = said.get((record, reviewer)) or self._said.get((record, reviewer))
         if before is not None:
             if before[0] != mark.decision:
                 raise ValueError(f"line {before[1]} decides otherwise on the same record")
             return None
-        self._said[record, reviewer] = mark.decision, line
+        said[record, reviewer] = mark.decision, line
         entry = Entry(
             record,
             self.stage,
@@ -352,8 +360,11 @@ def _of_zip(data: bytes, file: str) -> tuple[bytes, str]:
             ]
             if len(names) == 1:
                 return archive.read(names[0]), PurePosixPath(names[0]).name
-    except zipfile.BadZipFile:
-        names = []
+    except ZIP_FAULTS as fault:
+        raise SourceError(
+            f"{file} cannot be unpacked: {fault}",
+            remedy="export it again without a password, or unpack it and name the file",
+        ) from None
     raise SourceError(
         f"{file} is a zip in which {len(names) or 'no'} files could be the references",
         remedy="unpack it and name the file",
@@ -372,11 +383,17 @@ def records_of(workspace: Workspace, claim_id: str) -> tuple[dict[str, Reference
     return dict(_references(held, others)), held
 
 
-def state_of(workspace: Workspace, claim_id: str) -> ScreeningState:
-    """What the decisions of a claim amount to, records under the names that they have now."""
+def state_of(workspace: Workspace, claim_id: str, *, held: Held | None = None) -> ScreeningState:
+    """What the decisions of a claim amount to, records under the names that they have now.
+
+    Parameters
+    ----------
+    held : Held, optional
+        What `records_of` gave, where it was read already.
+    """
     claim = workspace.claim(claim_id)
     extraction = read_extraction(workspace.root, claim_id)
-    _, held = records_of(workspace, claim_id)
+    held = records_of(workspace, claim_id)[1] if held is None else held
     names = names_of(extraction.studies) | dict(held.aliases)
     return ScreeningState(extraction.screening, plan=claim.screening, names=names)
 

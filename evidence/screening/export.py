@@ -2,19 +2,19 @@
 
 Rayyan's CSV and RIS hold each reviewer's decision. ASReview and Covidence know one decision for a
 record, so their files have the one that holds, and none where reviewers disagree or are waited for.
+Cells are written as they are; see `evidence.formats.tables` on spreadsheets.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evidence.errors import SourceError, UnknownName
+from evidence.files import csv_text
 from evidence.formats import Reference
 from evidence.formats.ris import write_ris
-from evidence.formats.tables import ASREVIEW_COLUMNS
+from evidence.formats.tables import ASREVIEW_COLUMNS, asreview_cells
 from evidence.model import Stage
 from evidence.screening.exchange import records_of, state_of
 from evidence.screening.state import FOUNDING, FULL, TITLE, Standing
@@ -91,20 +91,20 @@ def export_decisions(
     if format not in EXPORTS:
         raise UnknownName("format of decisions", format, EXPORTS)
     workspace.chosen([claim_id])
-    records, _ = records_of(workspace, claim_id)
+    records, held = records_of(workspace, claim_id)
     if not records:
         raise SourceError(
             f"there is no record of {claim_id} to export",
             remedy=f"search for it first (evidence search {claim_id}), or import a file",
         )
-    state = state_of(workspace, claim_id)
+    state = state_of(workspace, claim_id, held=held)
     return EXPORTS[format].write(
         [(reference, state.standing(name, stage)) for name, reference in records.items()]
     )
 
 
 def _rayyan(rows: Sequence[Row]) -> str:
-    return _csv(
+    return csv_text(
         RAYYAN_COLUMNS,
         (
             {
@@ -174,23 +174,11 @@ def _ris(rows: Sequence[Row]) -> str:
 
 
 def _asreview(rows: Sequence[Row]) -> str:
-    return _csv(
+    return csv_text(
         (*ASREVIEW_COLUMNS, "asreview_time", "asreview_note"),
         (
-            {
-                "title": r.title,
-                "abstract": r.abstract,
-                "authors": "; ".join(r.authors),
-                "keywords": "; ".join((*r.keywords, *r.mesh)),
-                "year": "" if r.year is None else str(r.year),
-                "journal": r.journal,
-                "doi": r.doi or "",
-                "pmid": r.pmid or "",
-                "url": " ".join(r.urls),
-                "label_included": {True: "1", False: "0", None: ""}[_included(standing)],
-                "asreview_time": _when(standing),
-                "asreview_note": _note(standing),
-            }
+            asreview_cells(r.with_(included=_included(standing)))
+            | {"asreview_time": _when(standing), "asreview_note": _note(standing)}
             for r, standing in rows
         ),
     )
@@ -215,7 +203,7 @@ def _note(standing: Standing) -> str:
 
 
 def _covidence(rows: Sequence[Row]) -> str:
-    return _csv(
+    return csv_text(
         (*COVIDENCE_COLUMNS, "Status"),
         (
             {
@@ -257,14 +245,6 @@ def _status(standing: Standing) -> str:
 def _study(reference: Reference) -> str:
     family = reference.first_author.partition(",")[0]
     return " ".join(filter(None, (family, str(reference.year or ""))))
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 _ONE = "who decided: it has the one decision that holds for a record, and none in a conflict"

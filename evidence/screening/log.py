@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,16 +155,16 @@ class ScreeningLog:
 
         For what must fit the decisions as they stand. Inside, `append` would wait for itself.
         """
-        with self._mutex:
+        with self._mutex, ExitStack() as stack:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with locked(self.path) as descriptor:
-                    yield self._ready(descriptor)
+                rows = self._ready(stack.enter_context(locked(self.path)))
             except OSError as fault:
                 raise ToolkitError(
                     f"cannot lock {self.path}: {fault.strerror or fault}",
                     remedy="mend that, then try again; nothing was written",
                 ) from fault
+            yield rows
 
     def _locked(
         self, work: Callable[[int], list[Screening]], *, write: bool = True
@@ -218,7 +218,7 @@ class ScreeningLog:
             self._begin_anew()
         found = self._reader.feed(data[self._reader.whole :])
         if found.faults:
-            self._start()
+            self._begin_anew()  # what was read comes again once the file is mended
             raise SchemaError(
                 f"{len(found.faults)} {'row' if len(found.faults) == 1 else 'rows'} of "
                 f"{self.file} cannot be used",
@@ -227,7 +227,8 @@ class ScreeningLog:
                 "written",
             )
         self._data += data[len(self._data) : self._reader.whole]
-        self.notices += found.notices
+        told = set(self.notices)  # before the file was read from its beginning once more
+        self.notices += [notice for notice in found.notices if notice not in told]
         torn = data[self._reader.whole :]
         if torn:
             self.notices.append(f"{self._here()}  is not written to its end: {_shown(torn)}")
@@ -243,7 +244,8 @@ class ScreeningLog:
         if torn:
             _keep(self.path.with_name(self.path.name + TORN), torn)
             os.ftruncate(descriptor, whole)
-            del self.notices[said:]
+            if len(self.notices) > said:
+                del self.notices[-1]  # that it is torn: now it is told what became of it
             self._mark = _mark(os.fstat(descriptor))
             self.notices.append(
                 f"{self._here()}  was not written to its end and does not count: {_shown(torn)}; "

@@ -55,11 +55,6 @@ class Standing:
         """Whether the record goes from title and abstract to the full text."""
         return self.stage == TITLE and self.final in ("include", "unsure")
 
-    @property
-    def reviewers(self) -> tuple[str, ...]:
-        """Who has decided, in the order of their decisions."""
-        return tuple(self.decisions)
-
     def json(self) -> dict[str, Any]:
         return {
             "record": self.record,
@@ -280,10 +275,9 @@ class ScreeningState:
         found = {
             record: row.decision == "include"
             for stage in (TITLE, FULL)
-            for record, pile in self._piles[stage].items()
+            for record in self._piles[stage]
             if (row := self.standing(record, stage).decisions.get(reviewer)) is not None
             and row.decision in ("include", "exclude")
-            and pile.rows
         }
         return found | self.labels()
 
@@ -340,8 +334,7 @@ class ScreeningState:
         title = {s.record: s for s in self.standings(TITLE)}
         full = {s.record: s for s in self.standings(FULL) if s.decisions or s.resolution}
         sought = dict.fromkeys((*(r for r, s in title.items() if s.goes_on), *full))
-        passed = [r for r, s in title.items() if s.final is not None]
-        screened = dict.fromkeys((*passed, *full))
+        passed = {r for r, s in title.items() if s.final is not None}
         reasons: dict[str, int] = {}
         finals = [(full[r].final, full[r].reason) if r in full else (None, "") for r in sought]
         for final, reason in finals:
@@ -351,7 +344,7 @@ class ScreeningState:
         included = sum(final == "include" for final, _ in finals)
         return ScreeningFlow(
             records=None if records is None else len({self.name(r) for r in records}),
-            screened=len(screened),
+            screened=len(passed | full.keys()),
             excluded=sum(s.final == "exclude" and r not in sought for r, s in title.items()),
             pending=sum(
                 s.status in ("waiting", "conflict") and r not in sought for r, s in title.items()

@@ -114,8 +114,8 @@ def _records(body: bytes, asked: frozenset[str]) -> dict[str, Record]:
 
 def record(item: dict[str, Any]) -> Record:
     """A record from a result of the type "core"."""
-    journal = item.get("journalInfo") or {}
-    about = journal.get("journal") or {}
+    issue = partial(text, item, "journalInfo")
+    about = partial(text, item, "journalInfo", "journal")
     people = tuple(
         Author(
             last=text(a, "lastName"),
@@ -145,8 +145,8 @@ def record(item: dict[str, Any]) -> Record:
         abstract=abstract,
         authors=tuple(p.name for p in people)
         or tuple(filter(None, text(item, "authorString").rstrip(".").split(", "))),
-        year=number(item.get("pubYear") or journal.get("yearOfPublication")),
-        journal=text(about, "title"),
+        year=number(text(item, "pubYear") or issue("yearOfPublication")),
+        journal=about("title"),
         doi=text(item, "doi") or None,
         pmcid=text(item, "pmcid") or None,
         mesh=tuple(
@@ -165,17 +165,17 @@ def record(item: dict[str, Any]) -> Record:
         sections=(AbstractSection(abstract),) if abstract else (),
         people=people,
         periodical=Journal(
-            title=text(about, "title"),
-            iso=text(about, "isoabbreviation"),
-            medline=text(about, "medlineAbbreviation"),
-            issn_print=text(about, "issn") or None,
-            issn_electronic=text(about, "essn") or None,
-            nlm_id=text(about, "nlmid"),
+            title=about("title"),
+            iso=about("isoabbreviation"),
+            medline=about("medlineAbbreviation"),
+            issn_print=about("issn") or None,
+            issn_electronic=about("essn") or None,
+            nlm_id=about("nlmid"),
         ),
-        volume=text(journal, "volume"),
-        issue=text(journal, "issue"),
+        volume=issue("volume"),
+        issue=issue("issue"),
         pages=text(item, "pageInfo"),
-        pubdate=PubDate(text(journal, "dateOfPublication"), first, first) if first else None,
+        pubdate=PubDate(issue("dateOfPublication"), first, first) if first else None,
         ids=tuple(
             (kind, found)
             for kind, found in (

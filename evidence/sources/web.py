@@ -123,7 +123,7 @@ def plain(markup: str) -> str:
 
 
 def number(value: Any) -> int | None:
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         return int(value)
     return None
 

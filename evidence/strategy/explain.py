@@ -66,9 +66,6 @@ class Explanation:
     def outline(self) -> Outline:
         return self.written.outline
 
-    def having(self, state: str) -> tuple[Recalled, ...]:
-        return tuple(one for one in self.recalled if one.state == state)
-
 
 def explain(
     written: Written,

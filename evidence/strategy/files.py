@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evidence import files
+from evidence.claim_files import syntax_fault
 from evidence.errors import SchemaError
 from evidence.query.blocks import is_controlled_only
 from evidence.query.findings import SEVERITIES, Finding, Places
 from evidence.query.lint import headings_alone, lint, lint_json, render
 from evidence.query.parse import parse
 from evidence.query.tree import SetName, leaves
-from evidence.strategy.history import history
+from evidence.strategy.history import bare_numbers, history
 from evidence.strategy.outlines import of_history
 from evidence.toml_positions import positions
 
@@ -96,13 +97,20 @@ def _of_claim(text: str, name: str, own: Own) -> list[Finding]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise SchemaError(
-            f"{name} is no TOML", [f"{name}: {fault}"], remedy="correct it as the message says"
+            f"{name} is no TOML",
+            [syntax_fault(name, text, fault)],
+            remedy="correct that line, then run the command again",
         ) from None
     spans, places = positions(text).spans, Places(text)
     found: list[Finding] = []
+
+    @functools.cache  # a block is that of each of its lines
+    def has_headings_alone(block: str) -> bool:
+        return any(f.code == _HEADINGS for f in lint(block))
+
     for keys, query, block in _queries(data):
         span = spans.get(keys)
-        alone = any(f.code == _HEADINGS for f in lint(block))
+        alone = has_headings_alone(block)
         told = _linted(query, own if alone else lambda: None, named_sets=keys[-1] == "combine")
         for finding in told:
             if keys[-1] == "combine" and finding.code in ("untagged", "unknown-flag"):
@@ -111,7 +119,7 @@ def _of_claim(text: str, name: str, own: Own) -> list[Finding]:
                 continue
             start = 0
             if span is not None:
-                start = _offset(text, span.start, span.end, query, finding.start)
+                start = _offset(text, span.start, span.end, finding.start)
             found.append(_at(finding, start, places))
     return found
 
@@ -136,7 +144,19 @@ def _of_history(text: str, numbered: Mapping[str, tuple[int, int]], own: Own) ->
             for leaf in leaves(parse(query).tree)
             if isinstance(leaf, SetName) and not 0 < int(leaf.name) < int(number)
         ]
-    if any(f.code == "unknown-line" for f in found):
+        found += [
+            places.finding(
+                "bare-number",
+                "error",
+                begin + leaf.at.start,
+                begin + leaf.at.end,
+                f"PubMed reads {query[leaf.at.start : leaf.at.end]} as a PMID, not as a line",
+                "write # before the number of a line",
+                " OR ".join(f"#{n}" for n in leaf.numbers),
+            )
+            for leaf in bare_numbers(query, parse(query).tree, int(number))
+        ]
+    if any(f.code in ("unknown-line", "bare-number") for f in found):
         return found
     drawn = of_history(lines)
     for i, concept in enumerate(drawn.concepts):
@@ -176,7 +196,7 @@ def _queries(data: Mapping[str, Any]) -> Iterator[tuple[Keys, str, str]]:
         yield ("search", "combine"), combine, ""
 
 
-def _offset(text: str, start: int, end: int, query: str, at: int) -> int:
+def _offset(text: str, start: int, end: int, at: int) -> int:
     r"""Where a place of a TOML string stands in the file.
 
     Escapes make a string longer in the file than it is; the walk matches characters one by one

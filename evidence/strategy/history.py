@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from evidence.query.tree import Node, Pmids, leaves
+
 _NUMBERED = re.compile(r"\s*#?(\d{1,3})(?:[.):]\s*|\s+)(?=\S)")
 
 
@@ -32,3 +34,17 @@ def history(text: str) -> Mapping[str, tuple[int, int]]:
             return {}
         at += len(line)
     return found if len(found) > 1 else {}
+
+
+def bare_numbers(text: str, tree: Node, line: int) -> list[Pmids]:
+    """Where a line names earlier ones by numbers alone, as other databases write them.
+
+    PubMed reads ``1 AND 2`` as two PMIDs; it wants ``#1 AND #2``.
+    """
+    return [
+        leaf
+        for leaf in leaves(tree)
+        if isinstance(leaf, Pmids)
+        and "[" not in text[leaf.at.start : leaf.at.end]
+        and all(0 < number < line for number in leaf.numbers)
+    ]

@@ -12,8 +12,8 @@ from evidence.errors import InputError
 from evidence.query.blocks import Concept, Group, Line, Outline, Shape, outline
 from evidence.query.parse import parse
 from evidence.query.show import show
-from evidence.query.tree import Combination, Node, SetName, leaves
-from evidence.strategy.history import history
+from evidence.query.tree import Combination, Node, Nothing, SetName, leaves
+from evidence.strategy.history import bare_numbers, history
 from evidence.strategy.text import numbered_lines
 
 
@@ -42,28 +42,51 @@ def of_file(path: Path, *, name: str) -> Written:
     text = files.read_text(path)
     numbered = history(text)
     if numbered:
-        made = of_history({n: " ".join(text[a:b].split()) for n, (a, b) in numbered.items()})
+        made = of_history(
+            {n: " ".join(text[a:b].split()) for n, (a, b) in numbered.items()},
+            at={n: f"{name}:{text.count(chr(10), 0, a) + 1}  " for n, (a, _) in numbered.items()},
+        )
         return Written(name, show(made.node), made)
     text = " ".join(text.split())
-    return Written(name, text, outline(parse(text).tree))
+    tree = parse(text).tree
+    if isinstance(tree, Nothing):
+        raise InputError(
+            f"{name} holds no query", remedy="write one, such as exercis*[tiab] AND BDNF[tiab]"
+        )
+    return Written(name, text, outline(tree))
 
 
-def of_history(lines: Mapping[str, str]) -> Outline:
+def of_history(lines: Mapping[str, str], *, at: Mapping[str, str] | None = None) -> Outline:
     """The outline of numbered lines, from the last one.
+
+    Parameters
+    ----------
+    at : mapping, optional
+        Where each line stands, for a fault.
 
     Raises
     ------
     InputError
-        If a line names itself, a later one, or one that is not there.
+        If a line names itself, a later one, or one that is not there; or earlier ones by numbers
+        alone, which PubMed takes for PMIDs.
     """
     trees = {number: parse(text).tree for number, text in lines.items()}
     for number, tree in trees.items():
+        if bare := bare_numbers(lines[number], tree, int(number)):
+            names = [n for leaf in bare for n in leaf.numbers]
+            raise InputError(
+                f"line {number} of the strategy has {', '.join(map(str, names))} without #, which "
+                "PubMed reads as PMIDs",
+                [f"{(at or {}).get(number, '')}#{number} {lines[number]}"],
+                remedy=f"write {', '.join(f'#{n}' for n in names)} for the lines",
+            )
         for leaf in leaves(tree):
             if isinstance(leaf, SetName) and not 0 < int(leaf.name) < int(number):
                 raise InputError(
                     f"line {number} of the strategy names line {leaf.name}, which is not before it",
-                    [f"#{number} {lines[number]}"],
-                    remedy="number the lines from 1 and refer to earlier ones",
+                    [f"{(at or {}).get(number, '')}#{number} {lines[number]}"],
+                    remedy="number the lines 1, 2, 3 without a gap and name earlier ones; a line "
+                    "with another number is read as the end of the one before it",
                 )
     concepts: list[Concept] = []
 

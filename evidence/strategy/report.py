@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evidence.query.blocks import Group, Outline, Shape
+from evidence.query.blocks import Concept, Group, Outline, Shape
 from evidence.query.gains import Gain, Tally
 from evidence.query.show import explain as in_words
 from evidence.query.show import show
-from evidence.query.tree import leaves
+from evidence.query.tree import Combination, leaves
 from evidence.strategy.explain import Explanation, Recalled
 from evidence.strategy.sources import Counted
 from evidence.strategy.unindexed import Unindexed
@@ -76,10 +76,9 @@ def _warning(title: str, own: Unindexed | None) -> list[str]:
         "add its words with [tiab]"
     ]
     if own is not None and own.records:
-        share = own.without_headings / own.records
         told.append(
             f"  of {own.records:,} records in your store {own.without_headings:,} have no "
-            f"headings ({share:.0%}); by year of entry:"
+            f"headings ({own.share:.0%}); by year of entry:"
         )
         for year in own.years[:YEARS_SHOWN]:
             told.append(
@@ -124,11 +123,18 @@ def _shape_in_words(outline: Outline, shape: Shape) -> str:
         return outline.concepts[shape].title
     parts = [
         f"({_shape_in_words(outline, part)})"
-        if isinstance(part, Group)
+        if isinstance(part, Group) or _is_several(outline.concepts[part])
         else _shape_in_words(outline, part)
         for part in shape.parts
     ]
     return f" {shape.operator} ".join(parts)
+
+
+def _is_several(concept: Concept) -> bool:
+    """Whether its title is no name but terms with an operator, which would be read otherwise."""
+    return not concept.name and (
+        len(concept.lines) > 1 or isinstance(concept.lines[0].node, Combination)
+    )
 
 
 # ---------------------------------------------------------------------------- for a program

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from evidence.errors import ToolkitError
-from evidence.files import read_bytes
-from evidence.mirror.add import add_file, check_sum
+from evidence.files import read_bytes, sync_folder
+from evidence.mirror.add import add_file, check_sum, refusal
 from evidence.mirror.database import SHARD, connect, faults
 from evidence.mirror.indexes import Indexes
 from evidence.mirror.reading import readers
@@ -109,7 +109,7 @@ def _filled(db: sqlite3.Connection, files: tuple[str, ...]) -> tuple[Added | str
             try:
                 answers.append(add_file(db, path, read, lambda text: None))
             except (Refused, NotWhole) as why:
-                answers.append(f"{path}: {why}")
+                answers.append(refusal(path, why))
             except ToolkitError as fault:
                 answers.append(str(fault))
     merge(db)
@@ -121,12 +121,8 @@ def _publish(part: Path, path: Path) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot
-            os.fsync(folder)
-    finally:
-        os.close(folder)
+    with contextlib.suppress(OSError):  # some network file systems cannot
+        sync_folder(path.parent)
 
 
 # ---------------------------------------------------------------------------- questions

@@ -30,5 +30,3 @@ class Rules:
         self.findings.append(
             self.places.finding(code, severity, at.start, at.end, message, remedy, fix)
         )
-
-    # ------------------------------------------------------------------ leaves

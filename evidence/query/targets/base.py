@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from evidence.query.days import first_day, last_day
 from evidence.query.show import show, tagged
 from evidence.query.tree import (
     Combination,
@@ -224,6 +225,8 @@ class Target(ABC):
                 made = self.pmids(numbers)
             case SetName(name):
                 made = self.history(name)
+            case Dates() if is_reversed(leaf):
+                return "the range ends before it begins"
             case Dates() if leaf.tag.field in ("dp", "epdat", "ppdat"):
                 made = self.published(leaf, leaf.low[:4], (leaf.high or leaf.low)[:4])
             case Flag("hasabstract"):
@@ -301,6 +304,12 @@ class Target(ABC):
 def whole_years(dates: Dates) -> bool:
     """Whether a period begins and ends with a year."""
     return "/" not in dates.low and "/" not in (dates.high or "")
+
+
+def is_reversed(dates: Dates) -> bool:
+    """Whether a period ends before it begins; the lint calls it an error."""
+    first, last = first_day(dates.low), last_day(dates.high or dates.low)
+    return first is not None and last is not None and last < first
 
 
 def subheading_code(name: str | None) -> str | None:

@@ -69,7 +69,7 @@ class Embase(Target):
         ending = "/exp/mj" if heading.major else "/exp"
         if not heading.explodes:
             ending = "/mj" if heading.major else "/de"
-        return Piece(f"'{natural(heading.name).replace(chr(39), ' ')}'{ending}")
+        return Piece(f"{_quoted(natural(heading.name))}{ending}")
 
     def author(self, term: Term, name: str) -> Made:
         return Piece(f"'{name}{'' if term.quoted else '*'}':au")
@@ -92,7 +92,7 @@ class Embase(Target):
             self.note(term, "differs", "Embase's item types are assigned by other rules")
             return Piece(f"{known}:it")
         self.note(term, "differs", "in Embase this is a heading, or none: look it up")
-        return Piece(f"'{natural(known)}'/exp")
+        return Piece(f"{_quoted(natural(known))}/exp")
 
     def language(self, term: Term, name: str, code: str) -> Made:
         return Piece(f"[{name.lower()}]/lim")
@@ -102,4 +102,9 @@ class Embase(Target):
         return Piece(f"'{name}':jt")
 
     def substance(self, term: Term, tag: str) -> Made | None:
-        return Piece(f"'{term.text}':rn") if tag == "rn" else None
+        return Piece(f"{_quoted(term.text)}:rn") if tag == "rn" else None
+
+
+def _quoted(text: str) -> str:
+    """In single quotation marks; one within the text, as in "U.S. Gov't", would end it."""
+    return f"'{text.replace(chr(39), ' ')}'"

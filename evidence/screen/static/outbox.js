@@ -6,7 +6,6 @@ import { body, kept, newKey, post, Trouble } from "./page.js";
 
 const PLACE = `outbox:${body.claim}:${body.reviewer}`;
 const RETRY = [500, 1000, 2000, 4000, 8000]; // ms
-const mine = newKey(); // this page
 
 let letters = [];
 let sending = false;
@@ -21,29 +20,24 @@ function read() {
 
 // Other tabs of this browser keep theirs in the same place: only one's own are replaced.
 function keep(change) {
-  const work = () => {
-    const all = change(read());
-    if (all.length) kept.set(PLACE, all);
-    else kept.remove(PLACE);
-  };
-  work();
+  const all = change(read());
+  if (all.length) kept.set(PLACE, all);
+  else kept.remove(PLACE);
 }
 
 export const waiting = () => letters.length;
 export const unsent = () => letters.map((letter) => letter.content);
-export const busy = () => sending;
 
 // `listener(event)` hears {kind: "saved" | "refused" | "waiting" | "sending", letter, data, trouble}.
 export function start(listener) {
   told = listener;
   letters = read(); // what an earlier page left, and what another tab is just sending: harmless
-  for (const letter of letters) letter.inherited = true;
   if (letters.length) void flush();
   addEventListener("online", () => void flush(true));
 }
 
 export function put(path, content, extra = {}) {
-  const letter = { path, content: { key: newKey(), ...content }, extra, page: mine };
+  const letter = { path, content: { key: newKey(), ...content }, extra };
   letters.push(letter);
   keep((all) => [...all, letter]);
   void flush();

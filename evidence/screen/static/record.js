@@ -18,7 +18,7 @@ function fill(place, ...children) {
   place.hidden = !children.length;
 }
 
-export function outside(text, url) {
+function outside(text, url) {
   if (!url.startsWith("https://")) return document.createTextNode(text);
   return element("a", { href: url, rel: "noopener noreferrer external", target: "_blank" }, text, element("span", { class: "visually-hidden" }, " (new tab)"));
 }
