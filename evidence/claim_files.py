@@ -168,7 +168,7 @@ def _read(path: Path) -> tuple[Claim | None, list[str]]:
         # The rules for line ends are TOML's: what is read here is what tomllib reads.
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        return None, [_syntax_fault(shown, text, fault)]
+        return None, [syntax_fault(shown, text, fault)]
     where = positions(text)
     claim, faults = _validated(data)
     faults += _cross_checks(data, path.stem)
@@ -181,7 +181,8 @@ def _read(path: Path) -> tuple[Claim | None, list[str]]:
     return None, [f"{shown}:{line}  {_sentence(f, data)}" for line, _, f in located]
 
 
-def _syntax_fault(shown: str, text: str, fault: tomllib.TOMLDecodeError) -> str:
+def syntax_fault(shown: str, text: str, fault: tomllib.TOMLDecodeError) -> str:
+    """Where a file stops being TOML, and why."""
     said = str(fault)
     at = re.search(r"\(at line (\d+), column (\d+)\)", said)
     line = int(at.group(1)) if at else len(text.splitlines()) or 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from evidence.duplicates import (
     undo,
 )
 from evidence.duplicates.find import Pair
-from evidence.errors import SchemaError, SourceError
+from evidence.errors import SchemaError, SourceError, UnknownName
 from evidence.extracted import read_extraction
 from evidence.files import csv_text
 from evidence.formats import FORMATS, Import, Reference, from_record, read, write
@@ -78,7 +78,10 @@ class Imported:
         known = (
             ("known by PMID", self.known_by_pmid),
             ("known by DOI", self.known_by_doi),
-            ("found to be duplicates", self.duplicates),
+            (
+                f"found to be {'a duplicate' if self.duplicates == 1 else 'duplicates'}",
+                self.duplicates,
+            ),
         )
         said = "".join(f", {number:,} {what}" for what, number in known if number)
         return [f"{self.file.summary()}; {len(self.new):,} new{said}", f"kept in {self.kept_in}"]
@@ -108,12 +111,9 @@ class ImportOutcome:
 
     def lines(self) -> list[str]:
         said = [line for each in self.files for line in each.lines()]
-        said += [f"look at {w}" for each in self.files for w in each.file.warnings]
+        said += [f"look at: {w}" for each in self.files for w in each.file.warnings]
         if self.merged.asks:
-            said.append(
-                f"{len(self.merged.asks):,} pairs may be duplicates: decide them in "
-                f"extracted/{self.claim}/{DECISIONS}; they are listed in {self.pairs_file}"
-            )
+            said.append(to_decide(len(self.merged.asks), self.claim, self.pairs_file))
         return said
 
     def json(self) -> dict[str, Any]:
@@ -125,6 +125,15 @@ class ImportOutcome:
         }
 
 
+def to_decide(pairs: int, claim: str, listed: str) -> str:
+    """That some pairs wait for a person, where they are listed, and where the answer goes."""
+    many = "1 pair" if pairs == 1 else f"{pairs:,} pairs"
+    return (
+        f"{many} of the claim may be duplicates: listed in {listed}; decide in "
+        f"extracted/{claim}/{DECISIONS}"
+    )
+
+
 def import_files(
     workspace: Workspace,
     claim_id: str,
@@ -133,6 +142,7 @@ def import_files(
     on: dt.date,
     format: str | None = None,
     encoding: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> ImportOutcome:
     """Add the references of files to a claim, with a receipt for each file.
 
@@ -148,7 +158,12 @@ def import_files(
     """
     workspace.chosen([claim_id])
     found = [(path, read_for_import(path, format=format, encoding=encoding)) for path in paths]
+    say(_comparing(sum(len(each.references) for _, each in found)))
     return add_imports(workspace, claim_id, found, on=on)
+
+
+def _comparing(references: int) -> str:
+    return f"{references:,} {'reference' if references == 1 else 'references'} read; comparing"
 
 
 def add_imports(
@@ -353,11 +368,21 @@ def _keep(folder: Path, path: Path, found: Import, on: dt.date) -> Path:
 
 
 def export(workspace: Workspace, claim_id: str, format: str) -> str:
+    """All references of a claim in a format; see `exported`."""
+    return exported(workspace, claim_id, format)[0]
+
+
+def exported(workspace: Workspace, claim_id: str, format: str) -> tuple[str, int, int]:
     """All references of a claim in a format: PubMed's, then those that only others have.
+
+    Also gives how many they are, and how many of them are in the text: a list of PMIDs has no
+    place for the others.
 
     Decisions of screening go with them, where the format can hold one.
     """
     workspace.chosen([claim_id])
+    if not writable(format):
+        raise UnknownName("format to write", format, [f for f in FORMATS if writable(f)])
     decisions = decided(read_extraction(workspace.root, claim_id).screening)
     references: list[Reference] = []
     if workspace.store.is_file():
@@ -376,10 +401,12 @@ def export(workspace: Workspace, claim_id: str, format: str) -> str:
             f"there is no record of {claim_id} to export",
             remedy=f"search for it first (evidence search {claim_id}), or import a file",
         )
-    return write(
+    text = write(
         (r.with_(included=decisions.get(r.pmid or r.source_id, r.included)) for r in references),
         format,
     )
+    written = sum(bool(r.pmid) for r in references) if format == "pmids" else len(references)
+    return text, len(references), written
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +423,7 @@ class DedupeOutcome:
 
     def lines(self) -> list[str]:
         said = [each.summary() for each in self.files]
-        said += [f"look at {w}" for each in self.files for w in each.warnings]
+        said += [f"look at: {w}" for each in self.files for w in each.warnings]
         said.append(self.merged.summary())
         said += [
             f"decision about {j.record_1} and {j.record_2}: no such records here"
@@ -435,6 +462,7 @@ def dedupe_files(
     again: bool = False,
     undone: Sequence[str] = (),
     by: str = "",
+    say: Callable[[str], None] = lambda text: None,
 ) -> DedupeOutcome:
     """Find the duplicates among files; write the log, the pairs to decide and the works.
 
@@ -449,6 +477,9 @@ def dedupe_files(
     undone : sequence of str
         Ids of merged references whose merge is taken back.
     """
+    as_format = None if to is None else format or format_of(to)
+    if as_format is not None and not writable(as_format):
+        raise UnknownName("format to write", as_format, [f for f in FORMATS if writable(f)])
     found = [read_for_import(path) for path in paths]
     twice = [name for name, n in Counter(each.file for each in found).items() if n > 1]
     if twice:
@@ -458,7 +489,7 @@ def dedupe_files(
         )
     references = [r for each in found for r in each.references]
     judged: tuple[Judgement, ...] = ()
-    if decisions is not None and decisions.is_file():
+    if decisions is not None and (decisions.is_file() or not undone):  # undoing begins the file
         judged = read_decisions(files.read_text(decisions), file=str(decisions))
     wrote: list[str] = []
     if again or undone:
@@ -470,18 +501,19 @@ def dedupe_files(
             judged += tuple(
                 Judgement(k, name, False, reviewer, on.isoformat(), "undone") for k in kept
             )
+        merged = _replayed(references, merges, log)  # or says that the log is of other files
         if undone and decisions is not None:
             _write(decisions, decisions_text(judged), wrote)
-        merged = _replayed(references, merges, log)
         if undone:
             _write(log, log_text(merges), wrote)
     else:
+        say(_comparing(len(references)))
         merged = deduplicate(references, decisions=judged)
         _write(log, log_text(merged.merges), wrote)
         if pairs is not None:
             _write(pairs, pairs_text(merged, references), wrote)
-    if to is not None:
-        _write(to, write(merged.references, format or format_of(to)), wrote)
+    if to is not None and as_format is not None:
+        _write(to, write(merged.references, as_format), wrote)
     return DedupeOutcome(tuple(found), merged, tuple(wrote))
 
 
@@ -498,6 +530,11 @@ def _replayed(references: Sequence[Reference], merges: Sequence[Merge], log: Pat
 def _write(path: Path, text: str, wrote: list[str]) -> None:
     files.write_text(path, text)
     wrote.append(str(path))
+
+
+def writable(format: str) -> bool:
+    """Whether there is a format of this name, and it is written and not only read."""
+    return format in FORMATS and FORMATS[format].write is not None
 
 
 def format_of(path: Path) -> str:

@@ -422,7 +422,7 @@ class Eutils:
         self._unreachable = reason
         raise SourceUnreachable(
             f"{self.service} ({self._host}) cannot be reached: {reason[0].lower()}{reason[1:]}",
-            remedy="check the network; until then everything is built from what is on disk",
+            remedy="check the network and run the command again; what is on disk stays as it is",
         )
 
     def _redact_bytes(self, body: bytes) -> bytes:

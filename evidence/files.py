@@ -38,7 +38,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as fault:
-        raise _explained("read", path, fault) from fault
+        raise explained("read", path, fault) from fault
 
 
 def read_text(path: Path) -> str:
@@ -86,7 +86,7 @@ def write_bytes(path: Path, data: bytes) -> bool:
             return False
         _replace(path, data)
     except OSError as fault:
-        raise _explained("write", path, fault) from fault
+        raise explained("write", path, fault) from fault
     return True
 
 
@@ -149,7 +149,7 @@ def alone(path: Path, *, waits: Callable[[], None]) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
     except OSError as fault:
-        raise _explained("write", path, fault) from fault
+        raise explained("write", path, fault) from fault
     with file:
         if not _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
             waits()
@@ -201,7 +201,8 @@ def _escaped(name: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
-def _explained(verb: str, path: Path, fault: OSError) -> ToolkitError:
+def explained(verb: str, path: Path | str, fault: OSError) -> ToolkitError:
+    """A fault of the disk in the reader's words, with what to do."""
     why = fault.strerror or str(fault)
     return ToolkitError(
         f"cannot {verb} {path}: {why[0].lower()}{why[1:]}",

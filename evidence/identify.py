@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from evidence import files
-from evidence.errors import SchemaError, UnknownName
+from evidence.errors import SchemaError
 from evidence.fetch import Eutils
 from evidence.model import Record, Study
 from evidence.pubmed.citations_match import Citation, by_doi, match, plain_doi
@@ -229,17 +229,26 @@ def chosen(yes: Iterable[str], proposed: Mapping[str, Sequence[str]]) -> dict[st
 
     Raises
     ------
-    UnknownName, SchemaError
+    SchemaError
         If nothing, something else, or more than one PMID was proposed for the study.
     """
     taken: dict[str, str] = {}
     for text in yes:
         study_id, _, pmid = (part.strip() for part in text.partition("="))
         if study_id not in proposed:
-            raise UnknownName("study with a proposed PMID", study_id, sorted(proposed))
+            raise SchemaError(
+                f"no PMID is proposed for {study_id!r}",
+                [f"proposed for: {', '.join(sorted(proposed)) or 'no study'}"],
+                remedy="ask without --yes first, then accept what is proposed; a PMID of your own "
+                "goes into studies.csv by hand",
+            )
         pmids = list(proposed[study_id])
         if pmid and pmid not in pmids:
-            raise UnknownName(f"PMID proposed for {study_id}", pmid, pmids)
+            raise SchemaError(
+                f"PMID {pmid!r} was not proposed for {study_id}",
+                [f"proposed: {', '.join(pmids)}"],
+                remedy="accept one of these; a PMID of your own goes into studies.csv by hand",
+            )
         if not pmid and len(pmids) > 1:
             raise SchemaError(
                 f"{len(pmids)} PMIDs are proposed for {study_id}",

@@ -65,13 +65,13 @@ class Workspace:
     def chosen(self, claim_ids: Sequence[str]) -> tuple[str, ...]:
         """The named claims, or all of them; every name is checked before any work begins."""
         known = self.claim_ids()
-        for claim_id in claim_ids:
-            if claim_id not in known:
-                raise UnknownName("claim", claim_id, known)
         if not known:
             raise ToolkitError(
                 f"{self.queries} holds no claim", remedy="start one with: evidence new CLAIM"
             )
+        for claim_id in claim_ids:
+            if claim_id not in known:
+                raise UnknownName("claim", claim_id, known)
         return tuple(claim_ids) or known
 
     def shown(self, path: Path) -> str:

@@ -49,6 +49,6 @@ class UnknownName(ToolkitError):
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         super().__init__(
             f"there is no {kind} {name!r}",
-            [f"known: {', '.join(names)}"],
+            [f"known: {', '.join(names) or 'none'}"],
             remedy=f"did you mean {near[0]!r}?" if near else "",
         )

@@ -43,8 +43,10 @@ def check(session: Session, claims: Sequence[str], as_json: bool) -> None:
             click.echo(f"error: {fault}")
         for finding in checked.findings:
             click.echo(str(finding))
-        counts = ", ".join(f"{checked.count(level)} {level}s" for level in steps.LEVELS)
-        click.echo(f"{checked.claims} claims checked: {counts}")
+        found = [(checked.count(level), level) for level in steps.LEVELS]
+        counts = ", ".join(f"{n} {level}{'' if n == 1 else 's'}" for n, level in found)
+        many = "claim" if checked.claims == 1 else "claims"
+        click.echo(f"{checked.claims} {many} checked: {counts}")
     sys.exit(FAULT if checked.count("error") else 0)
 
 

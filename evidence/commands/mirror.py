@@ -12,6 +12,7 @@ import click
 
 from evidence.commands.session import (
     Session,
+    json_option,
 )
 
 if TYPE_CHECKING:
@@ -153,9 +154,15 @@ def mirror_mesh(
 @click.argument("query")
 @click.option("--count", "shown", flag_value="count", help="Print the number alone.")
 @click.option("--pmids", "shown", flag_value="pmids", help="Print the PMIDs, a line each.")
-@click.option("--json", "shown", flag_value="json", help="Print JSON for a machine.")
+@json_option
 @click.option("--lenient", is_flag=True, help="Answer approximately, and say so, not refuse.")
-@click.option("--top", default=20, show_default=True, help="Titles to print without the others.")
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Titles to print without the others.",
+)
 @mirror_option
 @shards_option
 @scheduler_option
@@ -164,6 +171,7 @@ def mirror_search(
     session: Session,
     query: str,
     shown: str | None,
+    as_json: bool,
     lenient: bool,
     top: int,
     db: Path | None,
@@ -181,7 +189,7 @@ def mirror_search(
         query = sys.stdin.read()
     with opened(session, db, shards, scheduler) as held:
         answer = held.search(query, strict=not lenient, today=session.today)
-        if shown == "json":
+        if as_json:
             session.print_json(answer_json(query, answer, held))
             return
         for note in answer_notes(answer, held):

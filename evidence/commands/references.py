@@ -94,7 +94,13 @@ def import_(
     from evidence.exchange import import_files
 
     outcome = import_files(
-        session.workspace, claim, paths, on=session.today, format=format_, encoding=encoding
+        session.workspace,
+        claim,
+        paths,
+        on=session.today,
+        format=format_,
+        encoding=encoding,
+        say=session.say,
     )
     _told(session, outcome, as_json)
 
@@ -111,18 +117,22 @@ def export(session: Session, claim: str, format_: str, to: Path | None) -> None:
 
     What a format cannot hold is told on standard error; csv holds everything.
     """
-    from evidence.exchange import export as export_claim
+    from evidence.exchange import exported
     from evidence.files import write_text
     from evidence.formats import loses
 
-    text = export_claim(session.workspace, claim, format_)
+    text, there, written = exported(session.workspace, claim, format_)
     for loss in loses(format_):
-        session.say(f"{format_} does not hold {loss}")
+        session.say(f"{format_} leaves out {loss}")
+    what = f"{there:,} {'reference' if there == 1 else 'references'}"
+    if written < there:
+        what = f"{written:,} of {what}"
     if to is None:
-        click.echo(text, nl=False)
+        click.echo(text.encode(), nl=False)  # a file in UTF-8, whatever the terminal takes
+        session.say(what)
     else:
         write_text(to, text)
-        session.say(f"wrote {to}")
+        session.say(f"wrote {what} to {to}")
 
 
 @click.command()
@@ -193,6 +203,7 @@ def dedupe(
         again=replay,
         undone=undo,
         by=by,
+        say=session.say,
     )
     _told(session, outcome, as_json)
 

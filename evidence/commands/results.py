@@ -51,7 +51,12 @@ def pool(
         )
         for head in ("analysis", "k", "estimate (CI)", "prediction", "I²", "how, or why not"):
             numeric = head in ("k", "I²")
-            table.add_column(head, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(
+                head,
+                justify="right" if numeric else "left",
+                overflow="fold",
+                no_wrap=head == "analysis",  # a name that a reader types again
+            )
         for analysis in row.analyses:
             table.add_row(*steps.pool_cells(analysis))
         session.out.print(table)

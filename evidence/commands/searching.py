@@ -99,7 +99,11 @@ def search(
     help="Which links to follow; may be given several times.  [default: all]",
 )
 @click.option(
-    "--similar", default=20, show_default=True, help="Similar articles to take for each study."
+    "--similar",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Similar articles to take for each study.",
 )
 @json_option
 @click.pass_obj

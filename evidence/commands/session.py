@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import datetime as dt
+import errno
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -40,11 +44,61 @@ class Tour(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            write_all_letters(stream)
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # or the system would find out after all words are said
         except ToolkitError as fault:
             click.echo(f"error: {fault}", err=True)
-            ctx.exit(FAULT)
+        except KeyboardInterrupt:
+            click.echo(f"\n{INTERRUPTED}", err=True)
+        except OSError as fault:
+            if fault.errno == errno.EPIPE:
+                raise  # the reader has seen enough: click ends quietly
+            click.echo(f"error: {of_the_system(fault)}", err=True)
+        ctx.exit(FAULT)
+
+
+INTERRUPTED = (
+    "interrupted: every file is either as it was or whole; the same command may be run again"
+)
+
+
+def write_all_letters(stream: Any) -> None:
+    """Let a stream take letters that its encoding lacks: a character set is no reason to stop.
+
+    What was set to ASCII gets UTF-8, as click has it; any other set gets what it lacks as
+    ``\\u2013``.
+    """
+    if isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
+        plain = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding="utf-8" if plain else None, errors="backslashreplace")
+
+
+def _is_unicode(stream: Any) -> bool:
+    name = getattr(stream, "encoding", None) or "utf-8"
+    return codecs.lookup(name).name.startswith("utf")
+
+
+def of_the_system(fault: OSError) -> ToolkitError:
+    """A fault of the disk that no part of the toolkit told in its own words."""
+    from evidence.files import explained
+
+    if fault.filename is not None:
+        return explained("use", Path(os.fsdecode(fault.filename)), fault)
+    # Files are written by `evidence.files`, which names them; standard output alone is left.
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        with contextlib.suppress(OSError, ValueError):  # what it still holds can go nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return explained("write", "the answer to standard output", fault)
+    why = fault.strerror or str(fault)
+    return ToolkitError(
+        f"the system refused: {why[:1].lower()}{why[1:]}",
+        remedy="mend that, then run the command again",
+    )
 
 
 class Session:
@@ -75,7 +129,8 @@ class Session:
             click.echo("\n".join(shown))
 
     def print_json(self, value: Any) -> None:
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+        only_ascii = not _is_unicode(sys.stdout)
+        click.echo(json.dumps(value, ensure_ascii=only_ascii, indent=2, allow_nan=False))
 
 
 claims_argument = click.argument("claims", nargs=-1, metavar="[CLAIM]...")

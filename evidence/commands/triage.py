@@ -42,7 +42,13 @@ def _list_views(context: click.Context, parameter: click.Parameter, wanted: bool
 
 @click.command()
 @claims_argument
-@click.option("--top", default=20, show_default=True, help="Records to print for each claim.")
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Records to print for each claim.",
+)
 @view_option
 @click.option(
     "--list-views",
@@ -101,8 +107,11 @@ def rank(
         return
     for ranked in rankings:
         click.echo(f"{ranked.claim}: {ranked.method}")
-        for place, (record, score) in enumerate(ranked.records[:top], start=1):
-            click.echo(f"  {place:>4}  {score:7.3f}  {record.pmid:>8}  {record.shown_title[:90]}")
+        shown = ranked.records[:top]
+        wide = max((len(record.pmid) for record, _ in shown), default=0)
+        for place, (record, score) in enumerate(shown, start=1):
+            name = record.pmid.rjust(wide)
+            click.echo(f"  {place:>4}  {score:7.3f}  {name}  {record.shown_title[:90]}")
 
 
 def _rank_files(

@@ -46,10 +46,14 @@ def chase(
     workspace.chosen([claim_id])
     extraction = read_extraction(workspace.root, claim_id)
     labels = {s.pmid: s.label for s in extraction.studies if s.pmid}
+    starts = included_pmids(extraction)
+    if starts:
+        many = "study" if len(starts) == 1 else "studies"
+        say(f"{claim_id}: following the citations of {len(starts)} {many}")
     with pubmed(workspace, environ, say) as eutils, Store(workspace.store) as store:
         result = follow(
             claim_id,
-            included_pmids(extraction),
+            starts,
             eutils,
             store,
             kinds=kinds or tuple(NAMES),
@@ -136,6 +140,8 @@ def identify(
         finally:
             web.close()
 
+    if extraction.studies:
+        say(f"{claim_id}: looking for studies without a PMID")
     with pubmed(workspace, environ, say) as eutils:
         found = look_up(claim_id, extraction.studies, eutils, look=look if crossref else None)
     rows = identify_rows(found)
@@ -152,7 +158,8 @@ def identify(
             f"{rows[0]['study_id']}"
         )
     elif not found.without:
-        outcome.said.append(f"{claim_id}: every study has its PMID")
+        some = "every study has its PMID" if extraction.studies else "there is no study yet"
+        outcome.said.append(f"{claim_id}: {some}")
     outcome.facts = {
         "claim": claim_id,
         "proposed": rows,

@@ -41,8 +41,17 @@ def written(root: Path, name: str) -> tuple[Written, Claim | None]:
             return of_file(path, name=name), None
         claim = read_claim(path)
         return of_claim(claim), claim
+    if path.is_dir():
+        raise InputError(f"{name} is a folder", remedy="name a file with a strategy, or a claim")
     if (root / "queries").is_dir():
-        claim = Workspace.at(root).claim(name)
+        workspace = Workspace.at(root)
+        if path.suffix and name not in workspace.claim_ids():  # a claim's name has no dot
+            raise InputError(
+                f"there is no file {name}",
+                [f"claims: {', '.join(workspace.claim_ids())}"],
+                remedy="check the spelling and the folder; a claim is named without .toml",
+            )
+        claim = workspace.claim(name)
         return of_claim(claim), claim
     raise InputError(
         f"{name} is neither a file nor a claim",
@@ -70,6 +79,9 @@ def explain_strategy(
         PMIDs that it ought to find, beside those of the claim.
     """
     strategy, claim = written(root, name)
+    if claim is None and (faults := linted(root, Path(name), name=name).counts["error"]):
+        many = "1 fault" if faults == 1 else f"{faults} faults"
+        say(f"{many} in {name}, where PubMed would misread it: `evidence lint {name}` names them")
     workspace = Workspace.at(root) if (root / "queries").is_dir() else None
     there = workspace is not None and claim is not None and claim.id in workspace.claim_ids()
     extraction = read_extraction(root, claim.id) if there and claim is not None else None

@@ -215,6 +215,11 @@ def told(update: Update, workspace: Workspace, *, on: dt.date) -> Outcome:
             f"included studies that the mirror does not hold, and so not checked for retractions: "
             f"{_some(check_.unknown)}"
         )
+    elif check_.unknown:
+        outcome.said.append(
+            "included studies that PubMed does not know, and so not checked for retractions "
+            f"(look at their PMIDs in studies.csv): {_some(check_.unknown)}"
+        )
     outcome.actions += [
         f"included study PMID {p} was retracted: https://pubmed.ncbi.nlm.nih.gov/{p}/ "
         "(it left every analysis; record your decision in screening.csv)"

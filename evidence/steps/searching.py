@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evidence import files
-from evidence.exchange import settle
+from evidence.exchange import settle, to_decide
 from evidence.extracted import read_extraction
 from evidence.held import as_known, held_in, label, others_in
 from evidence.pubmed.archive import Archive, limit_from
@@ -138,6 +138,7 @@ def second_source(
     """
     workspace.chosen([claim_id])
     claim = workspace.claim(claim_id)
+    say(f"{claim_id}: asking {label(source)}")
     archive = Archive(workspace.archive, limit=limit_from(environ))
     web = client_of(source, environ, progress=say, keep=archive.keep)
     try:
@@ -153,23 +154,26 @@ def second_source(
     rows = second_rows(held, others)
     new = [r.pmid for r in held.records if r.pmid not in before]
     twice = sum(bool(row["same_as"]) for row in rows)
+    ids = set(found.hits.ids)
+    again = sum(
+        row["id"] in ids and not row["same_as"] and row["record"] not in new for row in rows
+    )
     path = workspace.var / "sources" / f"{claim_id}-{source}.csv"
     files.write_csv(path, SECOND_COLUMNS, rows)
     hits, outcome = found.hits, Outcome()
     some = "" if hits.complete else f", the nearest {len(hits.ids):,} looked at"
     outcome.said = [
         f"{claim_id}: {label(source)}: {hits.count:,} found{some}, {found.known:,} known by PMID "
-        f"or DOI, {twice:,} found to be duplicates, {len(new):,} new",
+        f"or DOI, {twice:,} found to be {'a duplicate' if twice == 1 else 'duplicates'}, "
+        + (f"{again:,} held from an earlier search of it, " if again else "")
+        + f"{len(new):,} new",
         f"{workspace.shown(path)}: what it adds, which is in the reading order",
     ]
     if found.kept:
         outcome.said.append(f"{found.kept:,} of earlier searches were not found again, and stay")
     if merged.asks:
-        outcome.said.append(
-            f"{len(merged.asks):,} pairs may be duplicates: decide them in "
-            f"extracted/{claim_id}/duplicates.csv; they are listed in "
-            f"{workspace.shown(workspace.var / 'imports' / claim_id / 'pairs.csv')}"
-        )
+        listed = workspace.shown(workspace.var / "imports" / claim_id / "pairs.csv")
+        outcome.said.append(to_decide(len(merged.asks), claim_id, listed))
     outcome.faults = [f"{label(source)} lists but does not serve {i}" for i in found.not_served]
     outcome.facts = found.json() | {
         "duplicates": twice,
@@ -196,7 +200,8 @@ def add_files(
             )
             read, refused = len(export.records), len(export.refused)
             outcome.said.append(
-                f"{claim_id}: {path.name}: {read + refused} records in the file = "
+                f"{claim_id}: {path.name}: {read + refused} "
+                f"{'record' if read + refused == 1 else 'records'} in the file = "
                 f"{read} read ({len(new)} new) + {refused} refused"
             )
             outcome.faults += export.refused
