@@ -79,6 +79,12 @@ def test_the_list_of_views_says_what_is_on_and_what_was_never_measured():
     assert "title and abstract 1 on" in lines
     assert "citation links 0.1 off" in lines
     assert sum(line.startswith("not measured") for line in lines) == 5
+    told = json.loads(CliRunner().invoke(main, ["rank", "--list-views", "--json"]).stdout)
+    assert [(one["name"], one["on"]) for one in told][:3] == [
+        ("title and abstract", True),
+        ("title", True),
+        ("MeSH", False),
+    ]
 
 
 def test_mesh_switched_on_puts_the_record_with_a_heading_of_the_strategy_first(review: Path):

@@ -27,19 +27,6 @@ view_option = click.option(
 )
 
 
-def _list_views(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
-        return
-    from evidence.triage.views import described
-
-    for one in described():
-        view = one.view
-        click.echo(f"{view.name:<20}{view.weight:>5g}  {'on' if one.on else 'off'}")
-        click.echo(f"    {one.about}")
-        click.echo(f"    {one.found}")
-    context.exit()
-
-
 @click.command()
 @claims_argument
 @click.option(
@@ -53,9 +40,6 @@ def _list_views(context: click.Context, parameter: click.Parameter, wanted: bool
 @click.option(
     "--list-views",
     is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_list_views,
     help="Say which views there are, their weights and what was measured, and end.",
 )
 @click.option(
@@ -82,6 +66,7 @@ def rank(
     claims: Sequence[str],
     top: int,
     views: Sequence[str],
+    list_views: bool,
     some_files: Sequence[str],
     jobs: int | None,
     scheduler: str | None,
@@ -96,6 +81,9 @@ def rank(
     With --files all records of NLM's files are ranked, a million within minutes:
     `evidence rank CLAIM --files pubmed26n*.xml.gz`.
     """
+    if list_views:
+        _list_views(session, as_json)
+        return
     if some_files:
         _rank_files(session, claims, some_files, top, views, jobs, scheduler, as_json)
         return
@@ -112,6 +100,20 @@ def rank(
         for place, (record, score) in enumerate(shown, start=1):
             name = record.pmid.rjust(wide)
             click.echo(f"  {place:>4}  {score:7.3f}  {name}  {record.shown_title[:90]}")
+
+
+def _list_views(session: Session, as_json: bool) -> None:
+    from evidence.triage.views import described
+
+    found = described()
+    if as_json:
+        session.print_json([one.json() for one in found])
+        return
+    for one in found:
+        view = one.view
+        click.echo(f"{view.name:<20}{view.weight:>5g}  {'on' if one.on else 'off'}")
+        click.echo(f"    {one.about}")
+        click.echo(f"    {one.found}")
 
 
 def _rank_files(

@@ -103,6 +103,15 @@ class Described:
     about: str
     found: str  # what was measured on labelled reviews
 
+    def json(self) -> dict[str, object]:
+        return {
+            "name": self.view.name,
+            "weight": self.view.weight,
+            "on": self.on,
+            "about": self.about,
+            "found": self.found,
+        }
+
 
 def described() -> tuple[Described, ...]:
     """Every view, in the sequence in which they are named."""
