@@ -13,7 +13,9 @@ from evidence.claims import Claim
 from evidence.files import read_text
 from evidence.model import Extraction, Record
 from evidence.triage import rank
+from evidence.triage.explain import Drift
 from evidence.triage.protocols import Protocol, structured
+from evidence.triage.ranking import Checks
 from evidence.triage.scale import parts_of, rank_parts
 from evidence.triage.views import VIEWS, View, chosen
 from evidence.triage.wording import Used
@@ -37,6 +39,8 @@ class ReadingOrder:
     filled: tuple[str, ...] = ()  # names of those that at least one record has
     used: Used | None = None
     seed: int = 0
+    checks: Checks | None = None  # where they were asked for, of an order of one engine
+    moved: Drift | None = None  # since the order that was written before; None without one
 
     def provenance(self) -> dict[str, Any]:
         """What the order was made from."""
@@ -65,8 +69,14 @@ class ReadingOrder:
         }
 
     def json(self) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self.moved is not None:
+            more["moved"] = self.moved.json()
+        if self.checks is not None:
+            more["checks"] = self.checks.json()
         return {
             **self.provenance(),
+            **more,
             "records": [
                 {
                     "pmid": r.pmid,
@@ -112,6 +122,7 @@ def reading_order(
     *,
     settings: Sequence[str] = (),
     links: Links | None = None,
+    check: bool = False,
 ) -> ReadingOrder:
     """Rank a claim's records by its decisions and its protocol.
 
@@ -123,7 +134,10 @@ def reading_order(
         Views beside those of the claim file; see `looked_at`.
     links : mapping of str to set of str
         Citation links, for the view of that name.
+    check : bool
+        Whether to say how far the order can be trusted.
     """
+    checks: Checks | None = None
     known = known_decisions(extraction, decisions)
     protocol, views = looked_at(claim, settings, links=links)
     if len(records) >= IN_PARTS_FROM:
@@ -132,6 +146,7 @@ def reading_order(
     else:
         ranking = rank(records, known, protocol, views=views)
         order, method, used, filled = ranking.order, ranking.method, ranking.used, ranking.views
+        checks = ranking.checks() if check else None
     by_pmid = {r.pmid: r for r in records}
     names = tuple(view.name for view in filled)
     return ReadingOrder(
@@ -141,6 +156,7 @@ def reading_order(
         views=views,
         filled=names,
         used=used,
+        checks=checks,
     )
 
 
@@ -148,6 +164,13 @@ def idle(views: Sequence[View], filled: Sequence[str]) -> str:
     """A sentence on views that are on and change nothing; empty where there is none."""
     names = [view.name for view in views if view.name not in filled]
     return f" No record has anything for {', '.join(names)}." if names else ""
+
+
+def written_order(path: Path) -> tuple[str, ...]:
+    """PMIDs of an order that was written before, first to last; empty where there is none."""
+    if not path.is_file():
+        return ()
+    return tuple(row.get("pmid") or "" for row in csv.DictReader(io.StringIO(read_text(path))))
 
 
 def reading_order_rows(

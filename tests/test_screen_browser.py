@@ -489,6 +489,29 @@ def test_a_certificate_is_drawn_and_read_by_keyboard(running, person):
     assert "This would be attempt 2" in text
 
 
+def test_the_progress_page_says_what_was_foretold_and_what_came(running, person):
+    server = running(40, "--reviewer", "Ana")
+    page = person(server)
+    for at in range(12):
+        record = shown(page)
+        for key in "i" if at % 3 == 0 else "ee":
+            page.keyboard.press(key)
+        wait_for_next(page, f"PMID {record}")
+    until(page, "document.querySelector('#counts').textContent.includes('12 of 40')")
+
+    def told() -> bool:
+        page.goto(f"{server.base}/progress")
+        return "As of 12 decisions" in page.locator("main").inner_text()
+
+    wait_for(told)
+    page.locator(".calibration summary").press("Enter")
+    looks_right(page)
+    decided = page.locator(".foretold tbody td:nth-child(2)").all_inner_texts()
+    included = page.locator(".foretold tbody td:nth-child(3)").all_inner_texts()
+    assert (sum(map(int, decided)), sum(map(int, included))) == (12, 4)
+    assert page.locator(".depths tbody th").all_inner_texts() == ["95%", "99%", "100%"]
+
+
 def test_words_are_marked_in_two_shapes(standing, person):
     page = person(standing, scheme="light")
     page.goto(f"{standing.base}/?record=1015")

@@ -23,7 +23,7 @@ from evidence.steps.citing import keep_links
 from evidence.store import Store
 from evidence.triage.protocols import structured
 from evidence.triage.views import VIEWS
-from tests.triage_rows import a_record
+from tests.triage_rows import a_library, a_record
 
 CLAIM = "hiit-bdnf"
 HEADER = "record,stage,reviewer,decision,reason,date\n"
@@ -67,6 +67,78 @@ def set_views(review: Path, text: str) -> None:
         "[plan]\n", f"[screening]\n{text}\n\n[plan]\n", 1
     )
     path.write_text(toml, encoding="utf-8")
+
+
+# --- how far to trust an order -------------------------------------------------------------------
+
+
+def decide(review: Path, decisions: dict[str, bool]) -> None:
+    rows = [
+        f"{pmid},title-abstract,A. B.,{'include' if yes else 'exclude'},,2026-03-02\n"
+        for pmid, yes in decisions.items()
+    ]
+    path = review / f"extracted/{CLAIM}/screening.csv"
+    path.write_text(HEADER + "".join(rows), encoding="utf-8")
+
+
+@pytest.fixture
+def library(review: Path) -> tuple[list[Record], list[bool]]:
+    found, labels = a_library(120, 20, overlap=2)
+    with Store(review / "var/evidence.sqlite") as store:
+        store.add_export(CLAIM, found, source="library", on=TODAY)
+    return found, labels
+
+
+def test_checks_say_how_far_to_read_what_came_and_what_to_look_at_again(review: Path, library):
+    assert "checks: none before a record is included" in rank(review, CLAIM, "--checks").stdout
+    found, labels = library
+    decisions = {r.pmid: label for r, label in list(zip(found, labels, strict=True))[:60]}
+    wrong = next(pmid for pmid, label in decisions.items() if label)
+    decide(review, decisions | {wrong: False})
+    result = rank(review, CLAIM, "--checks")
+    assert result.exit_code == 0, result.output
+    told = facts(review, "--checks")["checks"]
+    assert [d["target"] for d in told["depths"]] == [0.95, 0.99, 1.0]
+    assert told["depths"][-1]["still_to_read"] == 120 + 4 - 60
+    assert sum(b["records"] for b in told["calibration"]) == 60
+    assert sum(b["included"] for b in told["calibration"]) == sum(decisions.values()) - 1
+    assert [d["record"] for d in told["doubts"]][:1] == [wrong]
+    assert f"{wrong}  excluded, though all the others say" in result.stdout
+    assert "100% of the relevant" in result.stdout
+    assert "checks" not in facts(review)
+
+
+def test_what_was_foretold_and_what_came_is_drawn(review: Path, library, tmp_path: Path):
+    folder = tmp_path / "plots"
+    early = rank(review, CLAIM, "--plot", str(folder))
+    assert "nothing to draw before a record is included" in early.stderr
+    assert not folder.exists()
+    found, labels = library
+    decide(review, {r.pmid: label for r, label in list(zip(found, labels, strict=True))[:60]})
+    assert rank(review, CLAIM, "--plot", str(folder)).exit_code == 0
+    stem = f"{CLAIM}_calibration"
+    assert {p.name for p in folder.iterdir()} == {f"{stem}.{end}" for end in ("svg", "pdf", "png")}
+    wrong = rank(review, CLAIM, "--files", str(folder), "--checks")
+    assert wrong.exit_code == 2
+
+
+def test_an_order_that_moved_since_the_last_one_says_by_how_much(review: Path, library):
+    assert "since the order before" not in rank(review, CLAIM).stdout
+    assert "since the order before" not in rank(review, CLAIM).stdout
+    found, labels = library
+    decide(review, {r.pmid: label for r, label in list(zip(found, labels, strict=True))[:30]})
+    result = rank(review, CLAIM)
+    assert "since the order before: " in result.stdout
+    assert "of the first 50 were among the first 50 before" in result.stdout
+    decide(review, {r.pmid: label for r, label in list(zip(found, labels, strict=True))[:50]})
+    told = facts(review)["moved"]
+    assert (told["records"], told["top"]) == (74, 50)
+    assert 0 < told["kept"] <= 1
+    updated = CliRunner().invoke(main, ["--root", str(review), "update", "--offline"])
+    assert "reading order: " not in updated.stdout  # nothing was decided since
+    decide(review, {r.pmid: label for r, label in list(zip(found, labels, strict=True))[:20]})
+    updated = CliRunner().invoke(main, ["--root", str(review), "update", "--offline"])
+    assert f"{CLAIM}: reading order: " in updated.stdout
 
 
 # --- views ---------------------------------------------------------------------------------------
@@ -254,7 +326,7 @@ def test_files_of_nlm_are_ranked_with_updates_and_deletions(review: Path, nlm: P
         rows = list(csv.DictReader(file))
     assert [row["pmid"] for row in rows] == [r["pmid"] for r in order["records"]]
     assert "2 replaced or withdrawn by later files" in result.stderr
-    assert not list((review / "var").glob("ranking-*"))
+    assert not list((review / "var").rglob("ranking-*"))
 
 
 def test_what_a_killed_ranking_left_is_swept_by_the_next(review: Path, nlm: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from evidence.commands.session import (
     json_option,
     steps,
 )
+
+if TYPE_CHECKING:
+    from evidence.reading_order import ReadingOrder
 
 MOST_SEEDS = 10_000
 
@@ -43,6 +47,17 @@ view_option = click.option(
     help="Say which views there are, their weights and what was measured, and end.",
 )
 @click.option(
+    "--checks",
+    is_flag=True,
+    help="Say how far to trust the order, by what the decisions say of each other: how far to read "
+    "for 95, 99 and 100%, what was foretold and what came, decisions to look at again.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw what was foretold against what came, into this folder (SVG, PDF, PNG).",
+)
+@click.option(
     "--files",
     "some_files",
     multiple=True,
@@ -67,6 +82,8 @@ def rank(
     top: int,
     views: Sequence[str],
     list_views: bool,
+    checks: bool,
+    plot: Path | None,
     some_files: Sequence[str],
     jobs: int | None,
     scheduler: str | None,
@@ -84,12 +101,21 @@ def rank(
     if list_views:
         _list_views(session, as_json)
         return
+    if some_files and (checks or plot):
+        raise click.UsageError("--checks and --plot are for stored records, not for --files")
     if some_files:
         _rank_files(session, claims, some_files, top, views, jobs, scheduler, as_json)
         return
     if jobs or scheduler:
         raise click.UsageError("--jobs and --scheduler go with --files")
-    rankings = steps.rank(session.workspace, claims, settings=views)
+    rankings = steps.rank(
+        session.workspace, claims, settings=views, check=checks or plot is not None
+    )
+    for ranked in rankings:
+        if ranked.checks is None and (checks or plot):
+            session.say(f"{ranked.claim}: so many records are ranked in parts, without checks")
+        elif plot and ranked.checks:
+            _draw_calibration(session, ranked, plot)
     if as_json:
         session.print_json([r.json() for r in rankings])
         return
@@ -100,6 +126,25 @@ def rank(
         for place, (record, score) in enumerate(shown, start=1):
             name = record.pmid.rjust(wide)
             click.echo(f"  {place:>4}  {score:7.3f}  {name}  {record.shown_title[:90]}")
+        if ranked.moved is not None and ranked.moved.records > 1:
+            click.echo(f"  since the order before: {ranked.moved.summary()}")
+        if checks and ranked.checks is not None:
+            click.echo("\n".join(ranked.checks.lines()))
+
+
+def _draw_calibration(session: Session, ranked: ReadingOrder, folder: Path) -> None:
+    from evidence.triage.curves import calibration
+    from meta.plots import save
+
+    assert ranked.checks is not None
+    if not ranked.checks.calibration:
+        session.say(
+            f"{ranked.claim}: nothing to draw before a record is included and another excluded"
+        )
+        return
+    picture = calibration(ranked.checks.calibration, title=ranked.claim)
+    for path in save(picture, folder / f"{ranked.claim}_calibration", date=session.today):
+        session.say(str(path))
 
 
 def _list_views(session: Session, as_json: bool) -> None:

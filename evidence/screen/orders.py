@@ -19,7 +19,7 @@ from evidence.errors import ToolkitError
 from evidence.model import Record
 from evidence.triage.collection import Collection
 from evidence.triage.engine import Engine
-from evidence.triage.explain import Depth
+from evidence.triage.explain import Bin, Depth
 from evidence.triage.stopping import Remaining, Verdict
 
 EVERY = 10  # decisions between two looks at the stopping rules
@@ -50,6 +50,7 @@ class Outlook:
     remaining: Remaining
     verdicts: tuple[Verdict, ...]
     depths: tuple[Depth, ...]
+    calibration: tuple[Bin, ...]
     decisions: int
 
 
@@ -205,7 +206,13 @@ class Order:
         if begun < self._rested:
             return
         self._looked = _decided(engine)
-        self.outlook = Outlook(engine.recall(), engine.verdicts(), engine.depths(), self._looked)
+        self.outlook = Outlook(
+            engine.recall(),
+            engine.verdicts(),
+            engine.depths(),
+            engine.calibration(),
+            self._looked,
+        )
         now = time.monotonic()
         self._rested = now + REST * (now - begun)
 

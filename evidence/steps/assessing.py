@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from evidence import files
@@ -23,10 +23,12 @@ from evidence.reading_order import (
     read_links,
     reading_order,
     reading_order_rows,
+    written_order,
 )
 from evidence.steps.retrieving import STATES
 from evidence.store import Store
 from evidence.tables import interval
+from evidence.triage.explain import drift
 from evidence.workspace import Workspace
 from meta.fitting import test_named
 from meta.measures.registry import measure_named
@@ -35,7 +37,11 @@ from meta.tau2 import TAU2
 
 
 def rank(
-    workspace: Workspace, claim_ids: Sequence[str], *, settings: Sequence[str] = ()
+    workspace: Workspace,
+    claim_ids: Sequence[str],
+    *,
+    settings: Sequence[str] = (),
+    check: bool = False,
 ) -> list[ReadingOrder]:
     """Rank the stored records of each claim; the order is written to var/reading-order/.
 
@@ -43,13 +49,17 @@ def rank(
     ----------
     settings : sequence of str
         Views beside those of the claim file, as `evidence.triage.views.chosen` takes them.
+    check : bool
+        Whether to say how far each order can be trusted.
     """
     ranked = []
     for claim_id in workspace.chosen(claim_ids):
         claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
         held = held_of(workspace, claim_id)
         extraction = held.under_present_names(extraction)
-        ranked.append(rank_claim(workspace, claim, extraction, held, settings=settings))
+        ranked.append(
+            rank_claim(workspace, claim, extraction, held, settings=settings, check=check)
+        )
     return ranked
 
 
@@ -60,7 +70,10 @@ def rank_claim(
     held: Held,
     *,
     settings: Sequence[str] = (),
+    check: bool = False,
 ) -> ReadingOrder:
+    path = workspace.var / "reading-order" / f"{claim.id}.csv"
+    before = written_order(path)
     order = replace(
         reading_order(
             claim,
@@ -69,10 +82,13 @@ def rank_claim(
             decided(extraction.screening, claim.screening),
             settings=settings,
             links=read_links(links_path(workspace.var, claim.id)),
+            check=check,
         ),
         origins=held.origins,
     )
-    path = workspace.var / "reading-order" / f"{claim.id}.csv"
+    now = tuple(record.pmid for record, _ in order.records)
+    if before and before != now:
+        order = replace(order, moved=drift(before, now))
     files.write_csv(path, READING_COLUMNS, reading_order_rows(order.records, held.origins))
     about = json.dumps(order.provenance(), ensure_ascii=False, indent=2)
     files.write_text(path.with_suffix(".json"), about + "\n")
@@ -119,8 +135,20 @@ def choices(*, tau2: str | None = None, ci: str | None = None) -> dict[str, str]
 
 
 def assess_claim(
-    workspace: Workspace, claim_id: str, notices: Sequence[str] = (), **choices: str
+    workspace: Workspace,
+    claim_id: str,
+    notices: Sequence[str] = (),
+    told: Callable[[str], None] = lambda line: None,
+    /,
+    **choices: str,
 ) -> EvidenceRow:
+    """Rank, analyse and judge one claim.
+
+    Parameters
+    ----------
+    told : callable
+        Told how the reading order moved since it was last written, where it did.
+    """
     claim, extraction = workspace.claim(claim_id), read_extraction(workspace.root, claim_id)
     held = held_of(workspace, claim_id, [s.pmid for s in extraction.studies if s.pmid])
     extraction = held.under_present_names(extraction)
@@ -129,6 +157,8 @@ def assess_claim(
         plan = claim.plan.model_copy(update={"analyses": analyses})
         claim = claim.model_copy(update={"plan": plan})
     order = rank_claim(workspace, claim, extraction, held) if held.records else None
+    if order is not None and order.moved is not None and order.moved.records > 1:
+        told(f"{claim_id}: reading order: {order.moved.summary()}")
     label = {s.pmid: s.label for s in extraction.studies if s.pmid}
     later = [f"{label[s.pmid]} (PMID {s.pmid}) {STATES[s.state]}. {s.notice}" for s in held.states]
     return assemble(

@@ -70,7 +70,8 @@ def update(
     for claim, _ in sound:
         say(f"{claim.id}: ranking, pooling and judging")
         try:
-            rows.append(assess_claim(workspace, claim.id, failed.get(claim.id, ())))
+            found = failed.get(claim.id, ())
+            rows.append(assess_claim(workspace, claim.id, found, outcome.said.append))
         except ToolkitError as fault:
             faults[claim.id] = fault
     say("drawing and publishing")

@@ -109,9 +109,19 @@ class Drift:
 
     def summary(self) -> str:
         return (
-            f"{self.kept:.0%} of the first {self.top} records were among the first before; rank "
-            f"correlation of all {self.records} {self.correlation:.2f}"
+            f"{self.kept * self.top:.0f} of the first {self.top} were among the first {self.top} "
+            f"before; rank correlation of the {self.records:,} in both {self.correlation:.2f}"
         )
+
+    def json(self) -> dict[str, object]:
+        return {
+            "records": self.records,
+            "correlation": None if self.records < 2 else round(self.correlation, 4),
+            "top": self.top,
+            "kept": None if not self.records else round(self.kept, 4),
+            "risen": list(self.risen),
+            "fallen": list(self.fallen),
+        }
 
 
 def calibration_bins(state: State, *, groups: int = 10) -> tuple[Bin, ...]:
