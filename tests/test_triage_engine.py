@@ -409,7 +409,7 @@ def test_drift_names_what_rose_and_fell():
     assert (moved.records, moved.top, moved.kept) == (4, 2, 0.5)
     assert (moved.risen, moved.fallen) == (("d",), ("c", "b", "a"))
     assert moved.correlation == approx(1 - 6 * (9 + 1 + 1 + 1) / (4 * 15))
-    assert moved.summary().startswith("50% of the first 2 records")
+    assert moved.summary().startswith("1 of the first 2 were among the first 2 before")
 
 
 def test_drift_of_an_order_from_itself_is_none(library):

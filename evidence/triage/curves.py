@@ -122,7 +122,7 @@ def calibration(
             "Calibration",
             f"Calibration in {len(bins)} groups of decided records: {listed}.",
             title,
-            [Entry("as foretold", CHANCE), Entry("a group, with 95 % CI", {**POINT, "ls": "none"})],
+            [Entry("as foretold", CHANCE), Entry("a group, with 95% CI", {**POINT, "ls": "none"})],
             ax,
         )
         for one in bins:

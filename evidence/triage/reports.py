@@ -58,7 +58,7 @@ def _stops(runs: Sequence[Run], model: str, named: bool) -> Iterator[str]:
     head = f"stopping rule ({model})" if named else "stopping rule"
     wide = max(24, len(head) + 1)
     yield ""
-    yield (f"{head:<{wide}}{'reached 95 %':>14}{'least found':>13}{'mean found':>12}{'saved':>8}")
+    yield (f"{head:<{wide}}{'reached 95%':>14}{'least found':>13}{'mean found':>12}{'saved':>8}")
     for rule in rules:
         stops = [run.stopping[rule] for run in runs if rule in run.stopping]
         recall = [stop.recall for stop in stops]

@@ -68,7 +68,7 @@ def told(filled: Sequence[View], asked: bool, stage: model.Stage, used: Used) ->
         how = (
             f"No record is included yet, so nothing is learned{unused}: ordered by "
             f"similarity to the protocol alone, on {text}. A rough order: on ten labelled reviews "
-            f"its first tenth held about 29 % of the relevant records."
+            f"its first tenth held about 29% of the relevant records."
         )
     else:
         how = (
