@@ -25,7 +25,7 @@ RECORDS = (
     "BookDocument",
 )
 DELETIONS = ("DeleteCitation", "DeleteDocument")
-_DAMAGED: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # its stub has an instance
+_DAMAGED: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # its types name an instance
 CHUNK = 1 << 16  # bytes read at once; what they decompress to stays in the processor's cache
 LONGEST = 64 << 20  # bytes of a record; real ones with thousands of authors have a few million
 KEPT = 1 << 20  # bytes that are kept of what is no record
