@@ -60,7 +60,9 @@ def lint(session: Session, file: Path, as_json: bool) -> None:
     FILE is a claim file (.toml) or a text file that holds one query, or the numbered lines of a
     search history. Ends with 1 where there is an error; warnings and notes do not count.
     """
-    found = steps.linted(session.root, file, name=str(file))
+    from evidence.strategy.files import lint_file
+
+    found = lint_file(file, name=str(file), own=lambda: steps.without_headings(session.root))
     if as_json:
         session.print_json(found.json())
     else:

@@ -8,7 +8,7 @@ from evidence.steps.assessing import assess, choices, pool_cells, rank
 from evidence.steps.citing import chase, identify
 from evidence.steps.claims import Checked, check, new
 from evidence.steps.drawing import Plotted, plot, table
-from evidence.steps.explaining import explain_strategy, linted, translated
+from evidence.steps.explaining import explain_strategy, translated, without_headings
 from evidence.steps.outcome import Outcome
 from evidence.steps.ranking import rank_files
 from evidence.steps.retrieving import Offline
@@ -30,7 +30,6 @@ __all__ = [
     "choices",
     "explain_strategy",
     "identify",
-    "linted",
     "new",
     "plot",
     "pool_cells",
@@ -43,4 +42,5 @@ __all__ = [
     "table",
     "translated",
     "update",
+    "without_headings",
 ]

@@ -19,7 +19,7 @@ from evidence.steps.outcome import Say
 from evidence.steps.retrieving import pubmed
 from evidence.store import Store
 from evidence.strategy.explain import Explanation, explain
-from evidence.strategy.files import Linted, lint_file
+from evidence.strategy.files import lint_file
 from evidence.strategy.outlines import Written, of_claim, of_file
 from evidence.strategy.own import MIRROR, known_records, own_records, vocabulary
 from evidence.strategy.sources import FromMirror, FromPubMed, FromStore, Source
@@ -79,7 +79,7 @@ def explain_strategy(
         PMIDs that it ought to find, beside those of the claim.
     """
     strategy, claim = written(root, name)
-    if claim is None and (faults := linted(root, Path(name), name=name).counts["error"]):
+    if claim is None and (faults := lint_file(Path(name), name=name).counts["error"]):
         many = "1 fault" if faults == 1 else f"{faults} faults"
         say(f"{many} in {name}, where PubMed would misread it: `evidence lint {name}` names them")
     workspace = Workspace.at(root) if (root / "queries").is_dir() else None
@@ -97,15 +97,10 @@ def explain_strategy(
             return explain(strategy, None, ought, own=own)
 
 
-def linted(root: Path, path: Path, *, name: str) -> Linted:
-    """The findings in a file; with the share of the folder's own records without headings."""
-    workspace = Workspace.at(root) if (root / "queries").is_dir() else None
-
-    def own() -> tuple[int, int] | None:
-        counted = _own_records(workspace)
-        return None if counted is None else (counted.without_headings, counted.records)
-
-    return lint_file(path, name=name, own=own)
+def without_headings(root: Path) -> tuple[int, int] | None:
+    """Of a folder's own records, how many have no headings, and all; None without records."""
+    counted = _own_records(Workspace.at(root) if (root / "queries").is_dir() else None)
+    return None if counted is None else (counted.without_headings, counted.records)
 
 
 def translated(root: Path, name: str, target: str) -> Translation:
