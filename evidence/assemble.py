@@ -9,6 +9,7 @@ from evidence.dependence import people
 from evidence.directions import count_directions
 from evidence.model import (
     AnalysisResult,
+    Certification,
     Counts,
     EffectRow,
     EvidenceRow,
@@ -36,6 +37,7 @@ def assemble(
     notices: Sequence[str] = (),
     origins: Mapping[str, tuple[str, ...]] | None = None,
     flow: Sequence[FromSource] = (),
+    certificates: Sequence[Certification] = (),
 ) -> EvidenceRow:
     """Analyse, judge and count a claim.
 
@@ -55,6 +57,8 @@ def assemble(
         The sources of each record, by its name.
     flow : sequence of FromSource
         How many records each source gave.
+    certificates : sequence of Certification
+        Samples that were drawn to certify the screening.
     """
     claim = with_recall(claim, {r.pmid for r in records}, runs)
     gone = {r.pmid for r in records if r.retracted} | set(retracted_pmids)
@@ -77,6 +81,7 @@ def assemble(
         origins=origins or {},
         flow=tuple(flow),
         screening_flow=_state(claim, extraction).flow([r.pmid for r in records] if runs else None),
+        certificates=tuple(certificates),
     )
 
 

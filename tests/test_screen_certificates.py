@@ -8,9 +8,11 @@ import os
 import threading
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evidence.cli import main
 from evidence.errors import SchemaError
 from evidence.screening import Desk, Entry, ScreeningLog
 from evidence.screening.certificates import CertificateLog, Drawn
@@ -250,6 +252,27 @@ def test_progress_is_shown_and_a_sample_without_a_relevant_record_certifies(ana)
     assert "Draw " not in page
     assert ana.draw().status_code == 409
     assert len(ana.files()) == 1
+
+
+def test_the_claims_page_says_what_each_sample_came_to(ana):
+    ana.draw()
+    ana.read("exclude", "include")
+    size = ana.draw().json()["size"]
+    folder = ana.server.folder
+    ran = CliRunner().invoke(main, ["--root", str(folder), "update", "--offline"])
+    assert ran.exit_code == 0, ran.output
+    page = " ".join((folder / f"site/claims/{rows.CLAIM}.html").read_text().split())
+    first, second = page.split('<ul class="certificates">')[1].split("</ul>")[0].split("</li>")[:2]
+    assert "Ana, attempt 1, drawn on " in first
+    assert "Not certified: 1 of " in first
+    assert f"(0 of {size} read; <code>extracted/{rows.CLAIM}/certificates/" in second
+    assert "Not yet certified: " in second
+    path = folder / f"extracted/{rows.CLAIM}/certificates/broken.json"
+    path.write_text("{", encoding="utf-8")
+    CliRunner().invoke(main, ["--root", str(folder), "update", "--offline"])
+    page = (folder / f"site/claims/{rows.CLAIM}.html").read_text()
+    said = "A sample drawn to certify the screening cannot be read: "
+    assert f"{said}extracted/{rows.CLAIM}/certificates/broken.json" in page
 
 
 def test_a_relevant_record_ends_the_attempt_and_says_what_next(ana):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evidence.model.answers import (
     AnalysisResult,
+    Certification,
     Counts,
     Dependence,
     DirectionCount,
@@ -59,6 +60,7 @@ __all__ = [
     "AnalysisResult",
     "Author",
     "Book",
+    "Certification",
     "Chemical",
     "Cited",
     "Correction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -172,6 +173,22 @@ class ScreeningFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class Certification:
+    """A random sample of unscreened records, drawn to certify a screening, and what it says."""
+
+    reviewer: str
+    attempt: int  # of this reviewer
+    drawn_on: dt.date
+    target: float  # 0 to 1, share of the relevant records
+    confidence: float  # 0 to 1
+    size: int  # records
+    read: int
+    status: Literal["open", "unsettled", "failed", "certified"]
+    words: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceRow:
     """A claim with all that is known about it: what the pages and tables show."""
 
@@ -190,6 +207,7 @@ class EvidenceRow:
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # record: its sources
     flow: tuple[FromSource, ...] = ()  # how many records each source gave
     screening_flow: ScreeningFlow | None = None  # what became of them
+    certificates: tuple[Certification, ...] = ()  # the earliest first
 
     @property
     def primary(self) -> AnalysisResult:

@@ -11,10 +11,10 @@ from evidence.claims import Claim
 from evidence.model import Record, Screening, Stage
 from evidence.screen.certificates import CONFIDENCES, TARGETS
 from evidence.screen.highlights import tidy
-from evidence.screen.mine import Mine, day_words
 from evidence.screen.session import ScreenSession
 from evidence.screen.shown import authors, journal, links
 from evidence.screening import FOUNDING, TITLE, Standing
+from evidence.screening.mine import Mine, day_words
 from evidence.triage.features import bare
 from meta.results import DASH, show
 

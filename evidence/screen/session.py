@@ -15,11 +15,10 @@ from typing import Any
 from evidence.claims import Claim
 from evidence.model import Decision, Record, ScreeningFlow, Stage
 from evidence.reading_order import links_path, looked_at, read_links
-from evidence.screen.certificates import Offer, Sample, offer
+from evidence.screen.certificates import Offer, offer
 from evidence.screen.desk import KeyedDesk
 from evidence.screen.highlights import Highlights
 from evidence.screen.holdings import Arrival, Holdings
-from evidence.screen.mine import Mine, Sharing
 from evidence.screen.orders import UNCLAIMED, Order, Orders
 from evidence.screen.refused import Refused
 from evidence.screen.shown import journal, shown
@@ -27,6 +26,8 @@ from evidence.screen.wordlists import WordLists
 from evidence.screening import FULL, TITLE
 from evidence.screening.agreement import Agreement, agreement
 from evidence.screening.certificates import CertificateLog, Drawn
+from evidence.screening.mine import Mine, Sharing
+from evidence.screening.samples import Sample
 from evidence.triage.collection import Collection
 from evidence.triage.explain import Doubt
 from evidence.workspace import Workspace

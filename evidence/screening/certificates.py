@@ -151,6 +151,14 @@ class CertificateLog:
             self._read()
             return tuple(drawn for drawn in self._all if drawn.reviewer == reviewer)
 
+    def everybody(self) -> tuple[Drawn, ...]:
+        """The attempts of all reviewers that count, the earliest first."""
+        with self._mutex:
+            self._read()
+            names = sorted({drawn.reviewer for drawn in self._all})
+            found = [drawn for name in names for drawn in self.attempts(name)]
+        return tuple(sorted(found, key=lambda drawn: (drawn.time, drawn.reviewer)))
+
     def draw(self, make: Callable[[dt.datetime], Drawn]) -> Drawn:
         """Keep a new attempt; when this returns it is on the disk.
 

@@ -25,6 +25,8 @@ from evidence.reading_order import (
     reading_order_rows,
     written_order,
 )
+from evidence.screening.samples import certifications
+from evidence.screening.state import ScreeningState, names_of
 from evidence.steps.retrieving import STATES
 from evidence.store import Store
 from evidence.tables import interval
@@ -161,6 +163,10 @@ def assess_claim(
         told(f"{claim_id}: reading order: {order.moved.summary()}")
     label = {s.pmid: s.label for s in extraction.studies if s.pmid}
     later = [f"{label[s.pmid]} (PMID {s.pmid}) {STATES[s.state]}. {s.notice}" for s in held.states]
+    names = names_of(extraction.studies) | dict(held.aliases)
+    state = ScreeningState(extraction.screening, plan=claim.screening, names=names)
+    certificates, unread = certifications(workspace.root, claim, state)
+    lost = [f"A sample drawn to certify the screening cannot be read: {text}" for text in unread]
     return assemble(
         claim,
         extraction,
@@ -169,9 +175,10 @@ def assess_claim(
         ranking=order.records if order else (),
         ranking_method=order.method if order else "",
         retracted_pmids=held.retracted,
-        notices=(*later, *notices),
+        notices=(*later, *notices, *lost),
         origins=held.origins,
         flow=held.flow,
+        certificates=certificates,
     )
 
 

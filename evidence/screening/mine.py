@@ -14,7 +14,7 @@ from typing import Any
 
 from evidence.claims import Claim
 from evidence.model import Screening, Stage
-from evidence.screening import FOUNDING, FULL, TITLE, ScreeningState, Standing
+from evidence.screening.state import FOUNDING, FULL, TITLE, ScreeningState, Standing
 
 
 @dataclass(frozen=True, slots=True)
