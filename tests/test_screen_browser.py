@@ -617,11 +617,13 @@ def test_without_a_script_everything_can_be_read_and_nothing_pretends(standing, 
     assert page.locator(".bar").is_hidden()
     assert page.locator("#title").is_hidden()
     page.get_by_role("link", name="All records").click()
+    page.wait_for_load_state()
     assert page.locator(".line").count() == 30
     page.get_by_label("Words", exact=True).fill("sprint")
     page.get_by_label("Words", exact=True).press("Enter")
     assert "6 records" in page.locator(".found").inner_text()
     page.get_by_role("link", name="Progress").click()
+    page.wait_for_load_state()  # until then no style says what is hidden
     assert "records to read" in " ".join(page.locator(".offer").inner_text().split())
     assert page.locator("[data-draw]").is_hidden()
     page.get_by_label("At least found").select_option("0.9")
