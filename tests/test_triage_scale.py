@@ -44,7 +44,7 @@ def test_parts_are_ranked_as_one_engine_ranks_the_whole(library, yes, no, size):
 
 
 def test_terms_merged_in_many_pieces_give_the_same(library, monkeypatch):
-    monkeypatch.setattr(scale, "AT_ONCE", 50)
+    monkeypatch.setattr("evidence.triage.parts.AT_ONCE", 50)
     decisions = first(library, 3, 12)
     ranked = rank_parts(parts_of(library[0], 20), decisions, PROTOCOL)
     same(ranked, Engine(library[0], PROTOCOL, decisions))
@@ -85,7 +85,7 @@ def test_of_two_records_with_a_pmid_the_last_one_counts_where_that_is_asked_for(
 
 @pytest.mark.parametrize("together", [4, 10_000])
 def test_a_withdrawn_record_is_left_out_unless_it_comes_again(library, monkeypatch, together):
-    monkeypatch.setattr(scale, "TOGETHER", together)
+    monkeypatch.setattr("evidence.triage.parts.TOGETHER", together)
     records, _ = library
     gone = [Deleted(r.pmid, 1) for r in records[:5]]
     parts = (

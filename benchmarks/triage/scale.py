@@ -240,8 +240,8 @@ def one_way(n: int, way: str, folder: Path) -> None:
     making = sum(float(f.read_text(encoding="utf-8")) for f in folder.glob("made-*"))
     tasks = sum(timed.cpu.values())
     print(json.dumps({
-        "first": timed.cpu["_count_part"] - making,
-        "second": timed.cpu["_score_part"] + timed.cpu.get("_sum_part", 0.0),
+        "first": timed.cpu["count_part"] - making,
+        "second": timed.cpu["score_part"] + timed.cpu.get("sum_part", 0.0),
         "rest": spent - (tasks if way == WAYS[0] else 0.0),
         "wall": wall, "making": making, "parent": _memory(), "worker": timed.memory,
         "disk": disk, "texts": texts, "terms": ranked.terms, "digest": digest(ranked),

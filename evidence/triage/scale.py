@@ -12,10 +12,9 @@ well as processes of this machine: ``executor=distributed.Client(...).get_execut
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,9 +27,22 @@ from scipy import sparse
 
 from evidence.errors import InputError, SourceError
 from evidence.model import Record
-from evidence.pubmed.articles import Deleted, Unreadable
 from evidence.triage import model
-from evidence.triage.features import Block, Features, Vocabulary
+from evidence.triage.features import Block, Features
+from evidence.triage.parts import (
+    Counted,
+    Floats,
+    Item,
+    Part,
+    Table,
+    count_part,
+    load,
+    merged,
+    recount,
+    score_part,
+    sum_part,
+    titles_of,
+)
 from evidence.triage.protocols import Protocol, asked
 from evidence.triage.screen import DECIMALS, Screen
 from evidence.triage.spaces import Terms
@@ -38,13 +50,6 @@ from evidence.triage.terms import Counts, Keys, count
 from evidence.triage.views import VIEWS, View
 from evidence.triage.wording import Used, told
 
-AT_ONCE = 10_000_000  # terms merged in one piece; 250 MB
-FEW = 2_000  # records weighed at once
-TOGETHER = 10_000  # records of a part that are counted together; a worker holds so many
-
-Item = Record | Deleted | Unreadable
-Part = Callable[[], Iterable[Item]]
-Floats = NDArray[np.float64]
 Repeated = Literal["refuse", "last"]
 
 
@@ -151,7 +156,7 @@ class _Job:
     def run(self, seed: int, top: int | None, titles: int, repeated: Repeated) -> Ranked:
         wanted_terms = [self._asked(view).terms for view in self.views]
         wanted = frozenset(self.decisions)
-        task = partial(_count_part, views=self.views, wanted=wanted, titles=titles > 0)
+        task = partial(count_part, views=self.views, wanted=wanted, titles=titles > 0)
         places = [(part, self.place / f"part{i}") for i, part in enumerate(self.parts)]
         counted = [some for part in self._each(task, places, "read") for some in part]
         replaced = 0
@@ -185,7 +190,7 @@ class _Job:
             dense = [mine + unscreened * mean for mine, mean in zip(dense, means, strict=True)]
         for i, mine in enumerate(dense):
             np.save(self._file(i, "direction"), mine)
-        scored = self._each(partial(_score_part, tables=tables, constant=constant), left, "scored")
+        scored = self._each(partial(score_part, tables=tables, constant=constant), left, "scored")
         used = Used(
             screen.included,
             screen.excluded,
@@ -212,7 +217,7 @@ class _Job:
             views=filled,
             replaced=replaced,
             unread=sum(one.unread for one in counted),
-            titles=_titles(first),
+            titles=titles_of(first),
         )
 
     def _asked(self, view: View) -> Counts:
@@ -239,7 +244,7 @@ class _Job:
     def _file(self, view: int, what: str) -> Path:
         return self.place / f"{what}-{view}.npy"
 
-    def _without_repeated(self, counted: list[_Counted]) -> tuple[list[_Counted], int]:
+    def _without_repeated(self, counted: list[Counted]) -> tuple[list[Counted], int]:
         """Of several records with a PMID the last one alone, and no withdrawn one."""
         last: dict[str, tuple[int, int]] = {}
         for i, one in enumerate(counted):
@@ -252,25 +257,25 @@ class _Job:
             for i, one in enumerate(counted)
         ]
         touched = [i for i, rows in enumerate(gone) if len(rows)]
-        task = partial(_recount, views=self.views)
+        task = partial(recount, views=self.views)
         anew = self._each(task, [(counted[i], gone[i]) for i in touched])
         for i, one in zip(touched, anew, strict=True):
             counted[i] = one
         return counted, sum(map(len, gone))
 
-    def _table(self, i: int, view: View, wanted: Keys, counted: list[_Counted], n: int) -> _Table:
+    def _table(self, i: int, view: View, wanted: Keys, counted: list[Counted], n: int) -> Table:
         """Terms in two records or more, and those of the protocol, of one view."""
         files = [Path(f"{one.stem}-{i}") for one in counted]
         total = sum(one.terms[i] for one in counted)
-        keys, often = _merged(files, "often", total, least=2, always=wanted)
+        keys, often = merged(files, "often", total, least=2, always=wanted)
         np.save(self._file(i, "keys"), keys)
         np.save(self._file(i, "often"), often.astype(np.int32))
         filled = sum(one.filled[i] for one in counted)
         lengths = sum(one.lengths[i] for one in counted)
-        return _Table(view, i, self.place, n, lengths / filled if filled else 1.0)
+        return Table(view, i, self.place, n, lengths / filled if filled else 1.0)
 
     def _learned(
-        self, decided: list[Record], tables: list[_Table], wanted: list[Keys], n: int, seed: int
+        self, decided: list[Record], tables: list[Table], wanted: list[Keys], n: int, seed: int
     ) -> tuple[Features, Screen]:
         """The screen of the decided records alone, weighed as parts of the whole."""
         decided.sort(key=lambda r: (len(r.pmid), r.pmid))
@@ -304,15 +309,15 @@ class _Job:
         return space, screen
 
     def _means(
-        self, tables: list[_Table], left: list[tuple[Path, NDArray[np.intp]]], n: int
+        self, tables: list[Table], left: list[tuple[Path, NDArray[np.intp]]], n: int
     ) -> list[Floats]:
         """The mean unscreened record, over the terms of each table."""
-        self._each(partial(_sum_part, tables=tables), left)
+        self._each(partial(sum_part, tables=tables), left)
         means = []
         for i, table in enumerate(tables):
             files = [Path(f"{stem}-{i}") for stem, _ in left]
-            total = sum(len(_load(file, "keys")) for file in files)
-            keys, sums = _merged(files, "sums", total)
+            total = sum(len(load(file, "keys")) for file in files)
+            keys, sums = merged(files, "sums", total)
             mean = np.zeros(len(table.keys()))
             at, here = table.vocabulary().places(keys)
             mean[at[here]] = sums[here] / n
@@ -343,243 +348,3 @@ def _found(left: Sequence[tuple[Path, NDArray[np.intp]]], k: int) -> tuple[Path,
             return stem, int(rows[k])
         k -= len(rows)
     raise IndexError(k)
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Where the terms of a view are kept."""
-
-    view: View
-    place: int
-    folder: Path
-    n: int
-    mean_length: float
-
-    def keys(self) -> Keys:
-        keys: Keys = self._load("keys")
-        return keys
-
-    def often(self) -> NDArray[np.int32]:
-        often: NDArray[np.int32] = self._load("often")
-        return often
-
-    def direction(self) -> Floats:
-        direction: Floats = self._load("direction")
-        return direction
-
-    def vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.view, self.keys(), self.often(), self.n, self.mean_length)
-
-    def _load(self, what: str) -> Any:
-        return np.load(self.folder / f"{what}-{self.place}.npy", mmap_mode="r")
-
-
-def _merged(
-    files: Sequence[Path],
-    what: str,
-    total: int,
-    *,
-    least: float = -np.inf,
-    always: Keys | None = None,
-) -> tuple[Keys, NDArray[Any]]:
-    """Keys of all files, ascending, each once, with the sum of its numbers.
-
-    Those with a smaller sum than ``least`` are left out, but for those that stay ``always``. Keys
-    are hashes, spread evenly: a piece of their range after the other keeps memory bounded.
-    """
-    pieces = total // AT_ONCE + 1
-    asked = np.empty(0, dtype=np.uint64) if always is None else always
-    edges = [i * (2**64 // pieces) for i in range(pieces)] + [2**64]
-    found: list[tuple[Keys, NDArray[Any]]] = []
-    for low, high in itertools.pairwise(edges):
-        keys, numbers = [], []
-        for file in files:
-            mine = _load(file, "keys")
-            begin = int(np.searchsorted(mine, np.uint64(low)))
-            end = len(mine) if high == 2**64 else int(np.searchsorted(mine, np.uint64(high)))
-            keys.append(np.asarray(mine[begin:end]))
-            numbers.append(_load(file, what)[begin:end])
-        if not keys:
-            break
-        every = np.concatenate(keys)
-        order = np.argsort(every, kind="stable")  # sums in the sequence of the parts
-        every = every[order]
-        if not len(every):
-            continue
-        first = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
-        sums = np.add.reduceat(np.concatenate(numbers)[order], first)
-        kept = (sums >= least) | ((sums > 0) & np.isin(every[first], asked))
-        found.append((every[first][kept], sums[kept]))
-    empty = np.empty(0, dtype=np.uint64), np.empty(0)
-    parts = [*found] or [empty]
-    return np.concatenate([k for k, _ in parts]), np.concatenate([v for _, v in parts])
-
-
-# --- what a worker does --------------------------------------------------------------------------
-
-NOBODY = np.empty(0, dtype=np.intp)
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # holds an array
-class _Counted:
-    """Some records of one part; their terms are in files that begin with the stem."""
-
-    stem: Path
-    pmids: list[str]
-    decided: list[Record]
-    terms: list[int]  # by view
-    filled: list[int]  # records that have a term, by view
-    lengths: list[float]
-    gone: NDArray[np.intp]  # places of records that later ones replace
-    withdrawn: list[tuple[str, int]]  # PMID, and how many of these records came before
-    unread: int
-
-    def standing(self) -> list[int]:
-        """Places of the records that nothing replaces."""
-        out = set(self.gone.tolist())
-        return [j for j in range(len(self.pmids)) if j not in out]
-
-
-def _count_part(
-    part: Part, file: Path, *, views: Sequence[View], wanted: frozenset[str], titles: bool
-) -> list[_Counted]:
-    """Count the terms of all records of a part, some thousand at a time."""
-    found: list[_Counted] = []
-    records: list[Record] = []
-    withdrawn: list[tuple[str, int]] = []
-    unread = 0
-    for item in part():
-        if isinstance(item, Record):
-            records.append(item)
-        elif isinstance(item, Deleted):
-            withdrawn.append((item.pmid, len(records)))
-        else:
-            unread += 1
-        if len(records) == TOGETHER:
-            stem = Path(f"{file}-{len(found)}")
-            found.append(_count(records, stem, views, wanted, titles, withdrawn, unread))
-            records, withdrawn, unread = [], [], 0
-    if records or withdrawn or unread:
-        stem = Path(f"{file}-{len(found)}")
-        found.append(_count(records, stem, views, wanted, titles, withdrawn, unread))
-    return found
-
-
-def _count(
-    records: list[Record],
-    stem: Path,
-    views: Sequence[View],
-    wanted: frozenset[str],
-    titles: bool,
-    withdrawn: list[tuple[str, int]],
-    unread: int,
-) -> _Counted:
-    terms, filled, lengths = [], [], []
-    for i, view in enumerate(views):
-        counts = count(map(view.texts, records), whole=view.whole)
-        mine = Path(f"{stem}-{i}")
-        _keep(mine, "keys", counts.terms)
-        _keep(mine, "often", np.bincount(counts.numbers, minlength=len(counts.terms)))
-        _keep(mine, "numbers", counts.numbers.astype(np.int32))
-        most = int(counts.times.max(initial=0))
-        _keep(mine, "times", counts.times.astype(np.min_scalar_type(most)))
-        _keep(mine, "starts", counts.starts)
-        terms.append(len(counts.terms))
-        filled.append(int((counts.lengths > 0).sum()))
-        lengths.append(float(counts.lengths.sum()))
-    if titles:
-        lines = (" ".join(record.shown_title.split()) for record in records)
-        Path(f"{stem}-titles").write_text("".join(f"{t}\n" for t in lines), encoding="utf-8")
-    decided = [r for r in records if r.pmid in wanted]
-    pmids = [r.pmid for r in records]
-    return _Counted(stem, pmids, decided, terms, filled, lengths, NOBODY, withdrawn, unread)
-
-
-def _recount(one: _Counted, gone: NDArray[np.intp], *, views: Sequence[View]) -> _Counted:
-    """The same without records that later ones replace."""
-    stays = np.ones(len(one.pmids), dtype=bool)
-    stays[gone] = False
-    filled, lengths = [], []
-    for i in range(len(views)):
-        mine = Path(f"{one.stem}-{i}")
-        starts, numbers, times = (_load(mine, what) for what in ("starts", "numbers", "times"))
-        sizes = np.diff(starts)
-        kept = np.repeat(stays, sizes)
-        _keep(mine, "often", np.bincount(numbers[kept], minlength=one.terms[i]))
-        filled.append(int((sizes[stays] > 0).sum()))
-        lengths.append(float(times[kept].sum(dtype=np.float64)))
-    names = {pmid for pmid, stay in zip(one.pmids, stays, strict=True) if stay}
-    # Of two with one PMID in the same part the last one is meant.
-    latest = {record.pmid: record for record in one.decided if record.pmid in names}
-    return replace(one, decided=list(latest.values()), filled=filled, lengths=lengths, gone=gone)
-
-
-def _weighed(
-    file: Path, table: _Table, rows: NDArray[np.intp]
-) -> Iterator[tuple[Floats, NDArray[np.intp], NDArray[np.intp], slice]]:
-    """Weight, record and number of each term of the rows, some thousand rows at a time."""
-    keys, starts, numbers, times = (
-        _load(file, what) for what in ("keys", "starts", "numbers", "times")
-    )
-    at, known = table.vocabulary().places(keys)
-    # A term that is not in the table is in this record alone, or in replaced ones besides.
-    often = np.where(known, table.often()[at] if len(at) else 1, 1).astype(np.int32)
-    mine = Vocabulary(table.view, keys, often, table.n, table.mean_length, True)
-    for begin in range(0, len(rows), FEW):
-        some = rows[begin : begin + FEW]
-        sizes = starts[some + 1] - starts[some]
-        ends = np.cumsum(sizes)
-        where = np.arange(ends[-1]) + np.repeat(starts[some] - (ends - sizes), sizes)
-        counts = Counts(
-            mine.keys,
-            numbers[where].astype(np.int64),
-            times[where].astype(np.float64),
-            np.concatenate([[0], ends]).astype(np.int64),
-            np.zeros(len(some)),
-        )
-        data, owners, _ = mine.values(counts)
-        yield data, owners, counts.numbers, slice(begin, begin + len(some))
-
-
-def _score_part(
-    stem: Path, rows: NDArray[np.intp], *, tables: Sequence[_Table], constant: float
-) -> Floats:
-    """Scores of these records of a part."""
-    scores = np.full(len(rows), constant)
-    for i, table in enumerate(tables):
-        file = Path(f"{stem}-{i}")
-        at, known = table.vocabulary().places(_load(file, "keys"))
-        worth = np.where(known, table.direction()[at] if len(table.keys()) else 0.0, 0.0)
-        for data, owners, places, here in _weighed(file, table, rows):
-            scores[here] += np.bincount(
-                owners, data * worth[places], minlength=here.stop - here.start
-            )
-    return scores
-
-
-def _sum_part(stem: Path, rows: NDArray[np.intp], *, tables: Sequence[_Table]) -> None:
-    """Sum the weights of each term over these records of a part."""
-    for i, table in enumerate(tables):
-        file = Path(f"{stem}-{i}")
-        sums = np.zeros(len(_load(file, "keys")))
-        for data, _, places, _ in _weighed(file, table, rows):
-            sums += np.bincount(places, data, minlength=len(sums))
-        _keep(file, "sums", sums)
-
-
-def _titles(wanted: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
-    """Lines of the files of titles, each file read once."""
-    found: dict[tuple[Path, int], str] = {}
-    for stem in {stem for stem, _ in wanted}:
-        rows = {row for one, row in wanted if one == stem}
-        with Path(f"{stem}-titles").open(encoding="utf-8") as lines:
-            found |= {(stem, i): line[:-1] for i, line in enumerate(lines) if i in rows}
-    return tuple(found[one] for one in wanted)
-
-
-def _keep(file: Path, what: str, numbers: NDArray[Any]) -> None:
-    np.save(f"{file}-{what}.npy", numbers)
-
-
-def _load(file: Path, what: str) -> Any:
-    return np.load(f"{file}-{what}.npy", mmap_mode="r")
