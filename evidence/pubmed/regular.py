@@ -257,7 +257,10 @@ def _rest(text: str, at: int) -> tuple[Any, ...]:
         elif name == "NumberOfReferences" and stated is None:
             stated = number(clean(_one(p.COUNT, text, at)))
         elif name == "CitationSubset":
-            subsets += parts.SUBSETS[_one(p.SUBSETS, text[:after], at)]
+            some = p.SUBSETS.match(text, at, after)
+            if some is None or some.end() != after:  # as the pattern also matches nothing
+                raise Irregular
+            subsets += parts.SUBSETS[some.group(1)]
         else:
             element = parsed(text[tag.start(1) - 1 : end + len(mark)])
             if name not in _RARE or element.tag != name:
