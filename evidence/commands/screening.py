@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evidence.commands.session import FAULT, Session, json_option
 
+if TYPE_CHECKING:
+    from evidence.model import Decision, Stage
+    from evidence.screening.agreement import Unsure
+
 ACTION = 3  # somebody must act
 
-STAGES = ("title-abstract", "full-text")
+STAGES: tuple[Stage, Stage] = ("title-abstract", "full-text")
 stage_option = click.option(
     "--stage", type=click.Choice(STAGES), help="The stage of all decisions."
 )
@@ -50,9 +55,9 @@ def import_(
     claim: str,
     path: Path,
     reviewer: str,
-    stage: str | None,
+    stage: Stage | None,
     field: str,
-    all_are: str | None,
+    all_are: Decision | None,
     final: bool,
     dry_run: bool,
     encoding: str | None,
@@ -72,9 +77,9 @@ def import_(
         claim,
         path,
         reviewer=reviewer,
-        stage=stage,  # type: ignore[arg-type]  # one of the choices
+        stage=stage,
         field=field,
-        all_are=all_are,  # type: ignore[arg-type]
+        all_are=all_are,
         final=final,
         dry_run=dry_run,
         encoding=encoding,
@@ -97,7 +102,9 @@ def import_(
     "--to", type=click.Path(dir_okay=False, path_type=Path), help="A file, else the terminal."
 )
 @click.pass_obj
-def export(session: Session, claim: str, format_: str, stage: str | None, to: Path | None) -> None:
+def export(
+    session: Session, claim: str, format_: str, stage: Stage | None, to: Path | None
+) -> None:
     """Write all records of a CLAIM with their decisions: asreview, rayyan, ris or covidence.
 
     What a format cannot hold is told on standard error.
@@ -105,7 +112,7 @@ def export(session: Session, claim: str, format_: str, stage: str | None, to: Pa
     from evidence.files import write_text
     from evidence.screening.export import EXPORTS, export_decisions
 
-    text = export_decisions(session.workspace, claim, format_, stage=stage or STAGES[0])  # type: ignore[arg-type]
+    text = export_decisions(session.workspace, claim, format_, stage=stage or STAGES[0])
     for loss in EXPORTS[format_].loses:
         session.say(f"{format_} does not hold {loss}")
     if to is None:
@@ -127,7 +134,9 @@ def export(session: Session, claim: str, format_: str, stage: str | None, to: Pa
 )
 @json_option
 @click.pass_obj
-def agreement(session: Session, claim: str, stage: str | None, unsure: str, as_json: bool) -> None:
+def agreement(
+    session: Session, claim: str, stage: Stage | None, unsure: Unsure, as_json: bool
+) -> None:
     """How far the reviewers of a CLAIM agree: kappa, PABAK, AC1, alpha, with intervals.
 
     Only decisions from before a conflict was resolved count, on records that two reviewers share.
@@ -137,7 +146,7 @@ def agreement(session: Session, claim: str, stage: str | None, unsure: str, as_j
 
     state = state_of(session.workspace, claim)
     found = [
-        of_stage(state.independent(each), each, unsure=unsure)  # type: ignore[arg-type]
+        of_stage(state.independent(each), each, unsure=unsure)
         for each in STAGES
         if stage in (None, each)
     ]
@@ -153,14 +162,14 @@ def agreement(session: Session, claim: str, stage: str | None, unsure: str, as_j
 @stage_option
 @json_option
 @click.pass_obj
-def conflicts(session: Session, claim: str, stage: str | None, as_json: bool) -> None:
+def conflicts(session: Session, claim: str, stage: Stage | None, as_json: bool) -> None:
     """List the records of a CLAIM on which reviewers disagree; ends with 3 where there are any.
 
     They are resolved on the page of `evidence screen`, or by a row with `resolution` under kind.
     """
     from evidence.screening.exchange import state_of, titles_of
 
-    found = state_of(session.workspace, claim).conflicts(stage)  # type: ignore[arg-type]
+    found = state_of(session.workspace, claim).conflicts(stage)
     titles = titles_of(session.workspace, claim, [s.record for s in found])
     if as_json:
         session.print_json([s.json() | {"title": titles.get(s.record, "")} for s in found])

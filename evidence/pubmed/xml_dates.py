@@ -131,7 +131,7 @@ def in_words(text: str) -> PubDate:
 def year_of(*dates: PubDate | str | None) -> int | None:
     """The year of the first date that has one."""
     for date in dates:
-        text = date.first if type(date) is PubDate else date
+        text = date.first if isinstance(date, PubDate) else date
         if text:
-            return int(text[:4])  # type: ignore[arg-type]
+            return int(text[:4])
     return None

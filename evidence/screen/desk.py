@@ -97,20 +97,11 @@ class KeyedDesk(Desk):
     ) -> Standing:
         with self._mutex:
             self.refresh()
-            if self.done(key, reviewer) is None:
-                self._write(
-                    Entry(
-                        record,
-                        stage,
-                        reviewer,
-                        decision,
-                        reason,
-                        note,
-                        resolution=True,
-                        source=SOURCE + key,
-                    )
-                )
-            return self.state.standing(record, stage)
+            if self.done(key, reviewer) is not None:
+                return self.state.standing(record, stage)
+            return self.resolve(
+                record, stage, reviewer, decision, reason=reason, note=note, source=SOURCE + key
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[set[str]]:

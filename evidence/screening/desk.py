@@ -182,6 +182,7 @@ class Desk:
         *,
         reason: str = "",
         note: str = "",
+        source: str = "",
     ) -> Standing:
         """Settle a record for all reviewers, under the name of who settles it.
 
@@ -189,7 +190,16 @@ class Desk:
         ``decision="withdrawn"``).
         """
         return self._write(
-            Entry(record, stage, _person(reviewer), decision, reason, note, resolution=True)
+            Entry(
+                record,
+                stage,
+                _person(reviewer),
+                decision,
+                reason,
+                note,
+                resolution=True,
+                source=source,
+            )
         )
 
     def _write(self, entry: Entry) -> Standing:

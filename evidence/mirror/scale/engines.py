@@ -71,10 +71,14 @@ class Here:
             yield place, work(task)
 
 
+def _nobody() -> None:
+    """Nobody comes in place of a worker that is gone for good."""
+
+
 class Workers:
     """The workers of a Dask scheduler, by a client that somebody else closes."""
 
-    def __init__(self, client: Client, refill: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, client: Client, refill: Callable[[], object] = _nobody) -> None:
         self.client = client
         self.refill = refill  # asks for workers in place of those that are gone for good
 
@@ -216,7 +220,7 @@ def cluster(address: str, *, most: int | None = None) -> Iterator[Workers]:
             "Dask is not installed", remedy='pip install "living-evidence[scale]"'
         ) from fault
     with contextlib.ExitStack() as stack:
-        refill: Callable[[], object] = lambda: None  # noqa: E731
+        refill: Callable[[], object] = _nobody
         if address == LOCAL:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
             processors = os.cpu_count() or 1
