@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib
 import json
 import os
 import random
@@ -337,6 +338,9 @@ def test_a_shard_that_is_gone_makes_no_answer(tmp_path):
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
+    # Before anything is set: what is set for a package that did not yet state its defaults takes
+    # them along when it ends, and whoever asks for a cluster later finds none.
+    importlib.import_module("distributed")
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         cluster("local", most=2) as made,
