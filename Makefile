@@ -18,9 +18,12 @@ $(VENV)/.base:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/.base
+COMPILED := evidence/pubmed/_shapes.c
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(COMPILED) | $(VENV)/.base
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'from evidence.pubmed import regular; regular.COMPILED or print("note: no C compiler was found; large files of PubMed take about six times as long to read")' >&2
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

@@ -114,7 +114,14 @@ def mirror_add(
     With --shards the files are shared out among workers, each group into a database of its own;
     answers are the same. Without --scheduler the workers are made here, --jobs of them.
     """
+    from evidence.pubmed.regular import COMPILED
+
     one_place(db, shards, scheduler)
+    if not COMPILED:
+        session.say(
+            "note: no C compiler was found when this package was installed; "
+            "reading takes about six times as long"
+        )
     if shards is None:
         from evidence.mirror import add
 

@@ -103,7 +103,7 @@ def read(found: Iterable[Piece]) -> Iterator[Record | Unreadable | Deleted]:
     """What the pieces of a document say."""
     numbers = itertools.count(1)
     for piece in found:
-        if piece.kind == "record" and (record := regular_record(piece.data, plain=piece.plain)):
+        if piece.kind == "record" and (record := regular_record(piece.data)):
             next(numbers)
             yield record
         elif piece.kind == "deletions":

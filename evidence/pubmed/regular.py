@@ -1,194 +1,169 @@
-"""Records written as NLM writes them, read without building a tree: several times as fast.
+"""Records written as NLM writes them, read without building a tree: many times as fast.
 
-Only a record of which every byte is accounted for is read here: each element is matched as a whole
-and from where the one before it ended, so that nothing can be skipped. Anything else (a comment,
-CDATA, an element or an attribute in another place, a character that XML forbids, the name of an
-entity) leaves the record to `evidence.pubmed.citations`. Text with markup, but for italics and the
-like, and the rarer elements go through the XML parser by themselves. Both ways give the same
-record.
+Only a record of which every byte is accounted for is read here (`shapes`); anything else leaves the
+record to `evidence.pubmed.citations`. Text with markup, but for italics and the like, and the rarer
+elements go through the XML parser by themselves. Both ways give the same record.
 
-Three things make it fast: what is in a list is matched at once and handled column by column, what
-comes again in other records (journals, headings, days) is looked up as it is written, and texts are
-put right together.
+The reader is compiled when the package is installed. Where there was no C compiler, all is left to
+the XML parser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from evidence.model import Author, Cited, Heading, Keyword, Record, labelled
-from evidence.pubmed import regular_lists as lists
-from evidence.pubmed import regular_parts as parts
-from evidence.pubmed import regular_patterns as p
+from evidence.model import Author, Cited, Keyword, Record, labelled
+from evidence.pubmed import recurring as known
 from evidence.pubmed.citations import Rare, databanks_of, pmcid_of, rare_parts
-from evidence.pubmed.regular_text import ATTRIBUTES, Irregular, clean, flat, parsed
-from evidence.pubmed.xml_parts import doi_of, is_retracted, number
-from evidence.pubmed.xml_text import CONTROL, Element, has_no_character
+from evidence.pubmed.people import orcid
+from evidence.pubmed.regular_text import Irregular, parsed
+from evidence.pubmed.xml_parts import cited, doi_of, is_pmid, is_retracted, number
+from evidence.pubmed.xml_text import Element
+from evidence.pubmed.xml_text import text as text_of
+
+if TYPE_CHECKING:
+    from evidence.pubmed.shapes import Found
+
+try:
+    from evidence.pubmed.shapes import ARTICLE
+except ModuleNotFoundError as fault:
+    if fault.name != "evidence.pubmed._shapes":
+        raise
+    COMPILED = False
+else:
+    COMPILED = True
 
 _BLANKS = bytes(0x20 if b in b"\t\n\r" else b for b in range(256))  # they are one to XML
-_RARE = frozenset(
-    {
-        "CommentsCorrectionsList",
-        "GeneSymbolList",
-        "GeneralNote",
-        "InvestigatorList",
-        "OtherAbstract",
-        "OtherID",
-        "PersonalNameSubjectList",
-        "SpaceFlightMission",
-        "SupplMeshList",
-    }
-)
-
 _NOTHING_RARE = Rare()
+_ORCID = Author._fields.index("orcid")
+_IDENTIFIERS = Author._fields.index("identifiers")
+_OTHERS = Cited._fields.index("ids")
+_author = partial(tuple.__new__, Author)
 
 
-def regular_record(data: bytes, *, plain: bool = False) -> Record | None:
+def regular_record(data: bytes) -> Record | None:
     """The record of a ``PubmedArticle``; ``None`` where it is not written as NLM writes them.
 
     Parameters
     ----------
     data : bytes
         The whole element, in UTF-8.
-    plain : bool
-        Whether it is known to hold no control character but line feeds, and none that XML forbids.
     """
+    if not COMPILED:
+        return None
     try:
-        if plain:
-            try:
-                return _record(data.decode())
-            except Irregular:
-                pass  # perhaps only its blanks are
-        data = data.replace(b"\r\n", b"\n")  # which are one line end to XML
-        blank = data.translate(_BLANKS, CONTROL)
-        if len(blank) != len(data) or has_no_character(data):
-            return None
-        return _record(blank.decode())
+        found = ARTICLE.read(data, _marked)
+        if found is None and (b"\t" in data or b"\r" in data):
+            # Of these, a line end of two is one to XML.
+            found = ARTICLE.read(data.replace(b"\r\n", b"\n").translate(_BLANKS), _marked)
+        return None if found is None else _record(found)
     except (Irregular, UnicodeDecodeError):
         return None
 
 
-def _record(text: str) -> Record:
-    head = p.HEAD.match(text)
-    if head is None:
+def _marked(text: str) -> str:
+    """Text with other markup than italics and the like, by the XML parser.
+
+    What structures a record has a capital letter, and no place in a text: whoever looks for it in
+    any depth, as for references, would find it there.
+    """
+    element = parsed(f"<t>{text}</t>")
+    if any(each.tag[0].isupper() for each in element.iter()):
         raise Irregular
-    (
-        cited,
-        numbered,
-        pmid,
-        created,
-        completed,
-        revised,
-        article,
-        issn,
-        issued,
-        volume,
-        issue,
-        published,
-        named,
-        title,
-        start,
-        end,
-        pages,
-        located,
-        place,
-        located_2,
-        place_2,
-    ) = head.groups()
-    sections, copyright, at = _abstract(text, head.end())
-    people, authors, people_complete, at = _authors(text, at)
-    tail = p.TAIL.match(text, at)
-    if tail is None:
+    return text_of(element)
+
+
+def _record(f: Found) -> Record:
+    if not is_pmid(f.pmid):
         raise Irregular
-    (
-        spoken,
-        banks,
-        granted,
-        grants,
-        kinds,
-        vernacular_title,
-        appeared,
-        electronic,
-        catalogue,
-        chemicals,
-        subsets,
-    ) = tail.groups()
-    headings, mesh, keyword_list, more_subsets, references_stated, conflict, elements, at = _rest(
-        text, tail.end()
-    )
-    history, publication_status, ids, known, references = _data(text, at)
-    status, owner, indexing, version_date = parts.CITATIONS[cited]
-    periodical, journal = parts.PERIODICALS[issn + named + catalogue]
-    pubdate, year = parts.PUBLISHED[published]
-    languages, language = parts.LANGUAGES[spoken]
-    publication_types, kinds, retracted = parts.KINDS[kinds]
-    if electronic:
-        ATTRIBUTES[appeared]
-        electronic = parts.DAYS[electronic]
-        if electronic and year is None:
-            year = int(electronic[:4])
-    locations = lists.locations(located, place, located_2, place_2) if located is not None else ()
-    rare = rare_parts(elements) if elements else _NOTHING_RARE
+    people = f.people
+    for author in people:
+        if author[_IDENTIFIERS]:
+            people = _with_orcids(people)
+            break
+    references = f.references
+    for reference in references:
+        if reference[_OTHERS]:
+            references = tuple(map(_sorted, references))
+            break
+    year = f.year
+    if year is None and f.electronic:
+        year = int(f.electronic[:4])
+    journal, journal_name = known.JOURNALS[
+        f.issn_kind,
+        f.issn,
+        f.journal_title,
+        f.journal_iso,
+        f.country,
+        f.journal_medline,
+        f.nlm_id,
+        f.issn_linking,
+    ]
+    ids, locations = f.ids, f.locations
+    keywords = _keywords(f.keyword_lists) if f.keyword_lists else ()
+    rare = rare_parts(_by_name(f.rare)) if f.rare else _NOTHING_RARE
+    languages = f.languages
     return Record.quickly(
-        pmid,
-        flat(title) if title else "",
-        labelled(sections) if sections else "",  # abstract
-        authors,
+        f.pmid,
+        f.title,
+        labelled(f.sections) if f.sections else "",  # abstract
+        _names(people),
         year,
-        journal,
-        known.get("doi") or doi_of((), locations),
-        known.get("pmc") or pmcid_of(ids, rare.other_ids),
-        mesh,
-        kinds,
-        tuple([keyword.text for keyword in keyword_list]),  # keywords
-        language,
-        status,
-        parts.VERSIONS[numbered],
-        retracted or (bool(rare.notices) and is_retracted(kinds, rare.notices)),
+        journal_name,
+        doi_of(ids, locations),
+        pmcid_of(ids, rare.other_ids),
+        f.mesh,
+        f.kinds,
+        tuple([keyword[0] for keyword in keywords]),
+        languages[0] if len(languages) == 1 else ", ".join(languages),
+        f.status,
+        f.version,
+        f.retracted or (bool(rare.notices) and is_retracted(f.kinds, rare.notices)),
         rare.notices,
-        parts.DAYS[revised] if revised else None,
-        flat(vernacular_title) if vernacular_title else "",
-        sections,
-        copyright,
+        f.revised,
+        f.vernacular_title,
+        f.sections,
+        f.copyright,
         rare.other_abstracts,
         people,
-        people_complete,
+        f.people_complete,
         rare.investigators,
-        periodical,
-        _short(volume) if volume else "",
-        _short(issue) if issue else "",
-        _pages(start, end, pages),
-        parts.MEDIUMS[issued],
-        parts.MODELS[article],
-        pubdate,
-        electronic,
-        parts.DAYS[created] if created else None,
-        parts.DAYS[completed] if completed else None,
-        history,
-        publication_status,
-        headings,
+        journal,
+        f.volume,
+        f.issue,
+        f.pages or "-".join(filter(None, (f.first_page, f.last_page))),
+        f.medium,
+        f.model,
+        f.pubdate,
+        f.electronic,
+        f.created,
+        f.completed,
+        f.history,
+        f.publication_status,
+        f.headings,
         rare.supplementary,
-        _chemicals(chemicals) if chemicals else (),
-        publication_types,
-        keyword_list,
+        f.chemicals,
+        f.publication_types,
+        keywords,
         rare.genes,
-        lists.grants(grants) if grants else (),
-        parts.COMPLETE[granted] if granted else True,  # grants_complete
-        databanks_of({"DataBankList": [parsed(banks)]}) if banks else (),
+        f.grants,
+        f.grants_complete,
+        databanks_of({"DataBankList": [parsed(f.banks)]}) if f.banks else (),
         rare.subjects,
         ids,
         locations,
         rare.other_ids,
         languages,
-        owner,
-        indexing,
-        version_date,
-        parts.SUBSETS[subsets] + more_subsets if subsets else more_subsets,
+        f.owner,
+        f.indexing,
+        f.version_date,
+        f.subsets,
         rare.corrections,
         references,
-        references_stated,
-        conflict,
+        number(f.references_stated) if f.references_stated else None,
+        f.conflict,
         rare.notes,
         rare.missions,
         (),  # objects
@@ -196,159 +171,51 @@ def _record(text: str) -> Record:
     )
 
 
-def _abstract(text: str, at: int) -> tuple[Any, str, int]:
-    """The sections of the abstract, its copyright and where it ends."""
-    match = p.ABSTRACT.match(text, at)
-    if match is None:
-        return (), "", at
-    end, after = _bounds(text, "</Abstract>", at)
-    sections, copyright = lists.abstract(text, match.end(), end)
-    return sections, copyright, after
+def _with_orcids(people: Sequence[Author]) -> tuple[Author, ...]:
+    return tuple([_with_orcid(person) if person[_IDENTIFIERS] else person for person in people])
 
 
-def _authors(text: str, at: int) -> tuple[tuple[Author, ...], tuple[str, ...], bool, int]:
-    """The authors, their names, whether they are all, and where their list ends."""
-    match = p.AUTHORS.match(text, at)
-    if match is None:
-        return (), (), True, at
-    end, after = _bounds(text, "</AuthorList>", at)
-    found, names = lists.authors(text, match.end(), end)
-    return found, names, parts.COMPLETE[match.group(1)], after
+def _with_orcid(person: Author) -> Author:
+    fields: list[Any] = list(person)
+    fields[_ORCID] = orcid(person.identifiers)
+    return _author(fields)
 
 
-def _chemicals(inner: str) -> tuple[Any, ...]:
-    return tuple([parts.CHEMICALS[piece] for piece in _pieces(inner, "</Chemical>")])
-
-
-def _rest(text: str, at: int) -> tuple[Any, ...]:
-    """What follows the article in a citation, and where the citation ends.
-
-    Headings, their texts, keywords, citation subsets, number of references, conflict of interest;
-    rarer elements as the XML parser gives them, by name.
-    """
-    headings: tuple[Heading, ...] = ()
-    mesh: tuple[str, ...] = ()
-    keywords: tuple[Keyword, ...] = ()
-    subsets: tuple[str, ...] = ()
-    stated: int | None = None
-    conflict = ""
-    rare: dict[str, list[Element]] = {}
-    while not text.startswith("</MedlineCitation>", at):
-        tag = p.NEXT.match(text, at)
-        if tag is None:
+def _names(people: Sequence[Author]) -> tuple[str, ...]:
+    """The names of authors, of whom none may be without."""
+    found = []
+    for person in people:
+        last, _, initials, suffix, _, _, _, _, valid, *_ = person
+        if last and initials and not suffix:
+            name = f"{last} {initials}"
+        elif not (name := person.name):
             raise Irregular
-        name, given = tag.groups()
-        mark = f"</{name}>"
-        end, after = _bounds(text, mark, at)
-        if name == "MeshHeadingList":
-            if given:
-                ATTRIBUTES[given]
-            pieces = _pieces(text[tag.end() : end], "</MeshHeading>")
-            if pieces:
-                each: Iterable[Any] = zip(*[parts.HEADINGS[piece] for piece in pieces], strict=True)
-                some, texts = each
-                headings += some
-                mesh += texts
-        elif name == "KeywordList":
-            owner = ATTRIBUTES[given].get("Owner", "NLM")
-            keywords += lists.keywords(text, tag.end(), end, owner)
-        elif name == "CoiStatement" and not conflict:
-            conflict = flat(_one(p.CONFLICT, text, at))
-        elif name == "NumberOfReferences" and stated is None:
-            stated = number(clean(_one(p.COUNT, text, at)))
-        elif name == "CitationSubset":
-            some = p.SUBSETS.match(text, at, after)
-            if some is None or some.end() != after:  # as the pattern also matches nothing
-                raise Irregular
-            subsets += parts.SUBSETS[some.group(1)]
-        else:
-            element = parsed(text[tag.start(1) - 1 : end + len(mark)])
-            if name not in _RARE or element.tag != name:
-                raise Irregular
-            rare.setdefault(name, []).append(element)
-        at = after
-    return headings, mesh, keywords, subsets, stated, conflict, rare, at
+        if valid:
+            found.append(name)
+    return tuple(found)
 
 
-def _data(text: str, at: int) -> tuple[Any, str, Any, dict[str, str], tuple[Cited, ...]]:
-    """What PubMed adds: the history, the status, the ids, the first of each kind of them, and the
-    works that the article cites."""
-    begin = p.HISTORY.match(text, at)
-    if begin is None:
-        raise Irregular
-    end = _found(text, "</History>", begin.end())
-    pieces = _pieces(text[begin.end() : end], "</PubMedPubDate>")
-    history = tuple([parts.STEPS[piece] for piece in pieces])
-    status = p.IDS.match(text, end)
-    if status is None:
-        raise Irregular
-    end = _found(text, "</ArticleIdList>", status.end())
-    ids, known = lists.ids(text, status.end(), end)
-    after = p.AFTER_IDS.match(text, end)
-    if after is None:
-        raise Irregular
-    references = () if after.group(1) else _references(text, after.end())
-    return history, parts.STATUSES[status.group(1)], ids, known, references
+def _sorted(reference: Cited) -> Cited:
+    """A reference that has ids without a place of their own."""
+    others = reference[_OTHERS]
+    if not others:
+        return reference
+    usual = (("doi", reference.doi), ("pubmed", reference.pmid), ("pmc", reference.pmcid))
+    return cited(reference.citation, [*((kind, known) for kind, known in usual if known), *others])
 
 
-def _references(text: str, at: int) -> tuple[Cited, ...]:
-    """The works that the article cites, of all its lists, up to the end of the record."""
-    found: tuple[Cited, ...] = ()
-    while match := p.REFERENCES.match(text, at):
-        clean(match.group(1) or "")
-        end, at = _bounds(text, "</ReferenceList>", match.end())
-        found += lists.references(text, match.end(), end)
-    if not p.END.match(text, at):
-        raise Irregular
+def _keywords(lists: Sequence[tuple[str, tuple[Keyword, ...]]]) -> tuple[Keyword, ...]:
+    found: tuple[Keyword, ...] = ()
+    for owner, words in lists:
+        if owner != known.USUAL_OWNER:
+            words = tuple([Keyword(word.text, owner, word.major) for word in words])
+        found += words
     return found
 
 
-# --- moving on -------------------------------------------------------------------------------
-
-
-def _found(text: str, mark: str, at: int) -> int:
-    end = text.find(mark, at)
-    if end < 0:
-        raise Irregular
-    return end
-
-
-def _bounds(text: str, mark: str, at: int) -> tuple[int, int]:
-    """Where an end tag stands, and where the tag after it begins; blanks alone may be between."""
-    end = text.find(mark, at)
-    after = end + len(mark)
-    following = text.find("<", after)
-    if end < 0 or following < 0 or text[after:following].strip(" \n"):
-        raise Irregular
-    return end, following
-
-
-def _pieces(inner: str, end: str) -> list[str]:
-    """What stands before each end tag; nothing may follow the last."""
-    pieces = inner.split(end)
-    if pieces.pop().strip(" \n"):
-        raise Irregular
-    return pieces
-
-
-def _one(pattern: Any, text: str, at: int) -> str:
-    match = pattern.match(text, at)
-    if match is None:
-        raise Irregular
-    found: str = match.group(1)
+def _by_name(elements: Sequence[str]) -> dict[str, list[Element]]:
+    found: dict[str, list[Any]] = {}
+    for written in elements:
+        element = parsed(written)
+        found.setdefault(element.tag, []).append(element)
     return found
-
-
-def _short(text: str) -> str:
-    return text if text.isalnum() else clean(text)
-
-
-def _pages(start: str | None, end: str | None, both: str | None) -> str:
-    if both and (pages := clean(both)):
-        if start:
-            clean(start)
-        if end:
-            clean(end)
-        return pages
-    first, last = clean(start) if start else "", clean(end) if end else ""
-    return "-".join(filter(None, (first, last)))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
 
 from evidence.pubmed.xml_text import Element, squeezed, tree
-from evidence.pubmed.xml_text import text as text_of
 
 T = TypeVar("T")
 
@@ -21,8 +20,8 @@ class Irregular(Exception):
     """Something that is not written as expected; another reader decides what it is."""
 
 
-class Known(dict[str, T], Generic[T]):
-    """What has been made of a text before; looking it up is all in C.
+class Known(dict[Hashable, T], Generic[T]):
+    """What has been made of a text, or of a tuple of texts, before; looking it up is all in C.
 
     Parameters
     ----------
@@ -32,25 +31,20 @@ class Known(dict[str, T], Generic[T]):
         Entries that are kept; all are forgotten when there are more.
     """
 
-    def __init__(self, make: Callable[[str], T], most: int) -> None:
+    def __init__(self, make: Callable[[Any], T], most: int) -> None:
         super().__init__()
         self._make = make
         self._most = most
 
-    def __missing__(self, text: str) -> T:
-        made = self._make(text)
+    def __missing__(self, key: Any) -> T:
+        made = self._make(key)
         if len(self) >= self._most:
             self.clear()
-        self[text] = made
+        self[key] = made
         return made
 
 
 # --- texts -----------------------------------------------------------------------------------
-
-_TAGS = {name: f"/{name}" for name in ("b", "i", "sub", "sup", "u")}
-# XML has no place for these two characters, so that they are in no text.
-_GAP = "\0"  # where a tag was: what stood apart cannot become a reference
-_BETWEEN = " \1 "  # texts that are looked at together
 
 
 def clean(text: str) -> str:
@@ -65,63 +59,6 @@ def clean(text: str) -> str:
     if "  " in text or "\n" in text:
         return squeezed(text)
     return text.strip(" ")
-
-
-def flat(text: str) -> str:
-    """Text that may hold markup; by the XML parser where that is more than italics and the like."""
-    if "<" not in text:
-        return clean(text)
-    plain = _without_tags(text)
-    if plain is None:
-        return text_of(parsed(f"<t>{text}</t>"))
-    if "&" in plain:
-        plain = _unescaped(plain)
-    plain = plain.replace(_GAP, "")
-    return squeezed(plain) if "  " in plain or "\n" in plain else plain.strip(" ")
-
-
-def flattened(texts: Sequence[str]) -> Sequence[str]:
-    """Texts that may hold markup, as `flat` gives each; mostly they are as they should be.
-
-    Joined by a mark between two blanks, they show two blanks together, or one at the ends, where
-    one of them has blanks to be squeezed or is empty.
-    """
-    joined = _BETWEEN.join(texts)
-    if "  " in joined or "\n" in joined or joined[:1] == " " or joined[-1:] == " ":
-        return list(map(flat, texts))
-    if "&" in joined or "<" in joined or ">" in joined:
-        return [flat(t) if "&" in t or "<" in t or ">" in t else t for t in texts]
-    return texts
-
-
-def cells(column: Sequence[str]) -> Sequence[str]:
-    """The same of texts of which some may be empty."""
-    full = list(filter(None, column))
-    if len(full) == len(column):
-        return flattened(column)
-    if not full:
-        return column
-    texts = iter(flattened(full))
-    return [next(texts) if text else "" for text in column]
-
-
-def _without_tags(text: str) -> str | None:
-    """Text with a gap in place of each tag; ``None`` if there are others than the usual ones, each
-    with its end tag, the inner before the outer."""
-    first, *rest = text.split("<")
-    plain = [first]
-    awaited: list[str] = []
-    for part in rest:
-        tag, end, words = part.partition(">")
-        if tag in _TAGS:
-            awaited.append(_TAGS[tag])
-        elif not awaited or awaited.pop() != tag:
-            return None
-        if not end:
-            return None
-        plain.append(words)
-    joined = _GAP.join(plain)
-    return None if awaited or ">" in joined else joined
 
 
 def _unescaped(text: str) -> str:

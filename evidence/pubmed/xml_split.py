@@ -15,8 +15,6 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from zlib_ng import zlib_ng  # half the time of zlib
 
-from evidence.pubmed.xml_text import has_no_character
-
 RECORDS = (
     "PubmedArticle",
     "PubMedArticle",  # DTDs before 2008
@@ -64,12 +62,8 @@ class Piece:
     kind: Literal["record", "deletions", "stray", "cut"]  # "cut": the file ends within a record
     data: bytes  # in UTF-8
     prefixes: bytes = b""  # namespaces that the set declares, as attributes
-    plain: bool = False  # known to hold no control character but line feeds
-    before: tuple[int, bytes, int] = (
-        1,
-        b"",
-        0,
-    )  # a line, and the bytes from it on, up to here
+    # A line, the bytes from it on, and where among these it starts.
+    before: tuple[int, bytes, int] = (1, b"", 0)
 
     @property
     def line(self) -> int:
@@ -107,7 +101,6 @@ class _Cutter:
         self.at = 0  # all before it is done with
         self.line = 1  # where `held` begins
         self.lines = 0  # line feeds in `held`
-        self.plain = True  # `held` has nothing that XML forbids, nor blanks but spaces, line feeds
         self.sets: list[_Set] = []
         self.seen = False  # any element at all
         self.whole = True
@@ -138,7 +131,7 @@ class _Cutter:
         """
         if not _ARTICLE.match(self.held, self.at) or not self.may_hold("PubmedArticle"):
             return
-        held, plain, line = self.held, self.plain, self.line
+        held, line = self.held, self.line
         prefixes = self.sets[-1].prefixes if self.sets else b""
         quiet = not _has_more_than_tags(held, self.at)
         while (end := held.find(_ARTICLE_END, self.at)) >= 0:
@@ -147,7 +140,7 @@ class _Cutter:
             if not match or not (quiet or not _has_more_than_tags(held, self.at, end)):
                 return
             start, self.at, self.seen = match.start(1), end, True
-            yield Piece("record", held[start:end], prefixes, plain, (line, held, start))
+            yield Piece("record", held[start:end], prefixes, (line, held, start))
 
     def more(self) -> bool:
         """Read on; false at the end of the file, or of what of it can be read."""
@@ -157,12 +150,10 @@ class _Cutter:
             chunk, self.fault = None, fault
         if chunk is not None:
             rest = self.held[self.at :]
-            begun, rest_plain = (rest.count(b"\n"), True) if self.plain else _looked_at(rest)
+            begun = _lines(rest)
             self.line += self.lines - begun
             self.held, self.at = rest + chunk, 0
-            lines, plain = _looked_at(chunk)
-            self.lines = begun + lines
-            self.plain = plain and rest_plain and not has_no_character(self.held)
+            self.lines = begun + _lines(chunk)
         return chunk is not None
 
     def take(self, end: int) -> bytes:
@@ -257,7 +248,7 @@ class _Cutter:
         prefixes = self.sets[-1].prefixes if self.sets else b""
         before = (self.line, self.held, self.at)
         kind: Literal["record", "deletions"] = "deletions" if name in DELETIONS else "record"
-        return Piece(kind, self.take(end), prefixes, self.plain, before)
+        return Piece(kind, self.take(end), prefixes, before)
 
     def cut(self) -> Piece:
         """The file ends within a record, or its end tag is missing and the set's follows."""
@@ -308,11 +299,9 @@ def _prefixes(attributes: bytes) -> bytes:
     return b"".join(re.findall(rb"""\sxmlns:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""", attributes))
 
 
-def _looked_at(data: bytes) -> tuple[int, bool]:
-    """How many line feeds there are, and whether there is no other control character."""
-    codes = np.frombuffer(data, dtype=np.uint8)
-    lines = int(np.count_nonzero(codes == 0x0A))
-    return lines, int(np.count_nonzero(codes < 0x20)) == lines
+def _lines(data: bytes) -> int:
+    """How many line feeds there are."""
+    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 0x0A))
 
 
 def _has_more_than_tags(data: bytes, start: int, end: int | None = None) -> bool:

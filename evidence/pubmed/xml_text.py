@@ -93,11 +93,6 @@ def mend(data: bytes) -> bytes:
     return _ENTITY.sub(named, _NUMBER.sub(number, data))
 
 
-def has_no_character(data: bytes) -> bool:
-    """Whether one of the two codes of more than a byte is in it that XML forbids."""
-    return b"\xef" in data and _NO_CHARACTER.search(data) is not None  # the first is quicker
-
-
 def _words(fault: Exception) -> str:
     """What the parser says, without the place in a text that nobody has."""
     if entity := re.search(r"Entity '([^']*)' not defined", str(fault)):
