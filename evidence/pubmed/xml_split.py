@@ -53,6 +53,8 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _ARTICLE = re.compile(rb"[ \t\r\n]*(<PubmedArticle>)")
 _ARTICLE_END = b"</PubmedArticle>"
 _SKIPPED = rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
+_SKIP = re.compile(_SKIPPED, re.DOTALL)
+_BEGINNINGS = (b"<!--", b"<![CDATA[", b"<?")  # of what is skipped
 
 
 @dataclass(slots=True, eq=False)
@@ -306,13 +308,19 @@ def _lines(data: bytes) -> int:
 
 def _has_more_than_tags(data: bytes, start: int, end: int | None = None) -> bool:
     """Whether there is a comment, CDATA or an instruction."""
+    return _no_tag(data, start, end) >= 0
+
+
+def _no_tag(data: bytes, start: int, end: int | None = None) -> int:
+    """Where the first ``<!`` or ``<?`` is, -1 if there is none; by the signs, which are rare."""
+    first = -1
     for sign in (b"!", b"?"):
-        at = data.find(sign, start, end)
-        while at >= 0:
-            if data[at - 1] == 0x3C:  # <
-                return True
+        at = data.find(sign, start + 1, end)
+        while at >= 0 and data[at - 1] != 0x3C:  # <
             at = data.find(sign, at + 1, end)
-    return False
+        if at >= 0:
+            first = end = at - 1
+    return first
 
 
 def _space_end(data: bytes, at: int) -> int:
@@ -322,14 +330,19 @@ def _space_end(data: bytes, at: int) -> int:
 
 def _end_outside_comments(data: bytes, start: int, name: str) -> int:
     """Where the end tag ends that is in no comment, CDATA or instruction; 0 if there is none."""
-    end = rf"|(<!--|<!\[CDATA\[|<\?)|(</{name}\s*>)".encode()
-    pattern = re.compile(_SKIPPED + end, re.DOTALL)
-    for match in pattern.finditer(data, start):
-        if match.group(1):
-            return 0
-        if match.group(2):
+    tag = re.compile(rf"</{name}\s*>".encode())
+    while True:
+        other = _no_tag(data, start)
+        if match := tag.search(data, start, len(data) if other < 0 else other):
             return match.end()
-    return 0
+        if other < 0:
+            return 0
+        if skipped := _SKIP.match(data, other):
+            start = skipped.end()
+        elif data.startswith(_BEGINNINGS, other):
+            return 0
+        else:
+            start = other + 2
 
 
 def starts_within(data: bytes) -> list[int]:
