@@ -18,7 +18,7 @@ $(VENV)/.base:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-COMPILED := evidence/pubmed/_shapes.c
+COMPILED := setup.py evidence/pubmed/_shapes.c
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(COMPILED) | $(VENV)/.base
 	@$(PIP) --require-hashes -r requirements.lock

@@ -170,7 +170,7 @@ is_blank(char c)
     return c == ' ' || c == '\n';
 }
 
-/* Whether there is anything to put right in a text that begins and ends with no blank. */
+/* Whether there is nothing to put right in a text that begins and ends with no blank. */
 static bool
 is_simple(const char *text, Py_ssize_t length)
 {
@@ -570,7 +570,8 @@ element(Reader *reader, const Shape *shape, PyObject **frame)
     int slot = shape->slots.at[0];
     if (shape->place >= 0) {
         PyObject *before = frame[slot];
-        within[shape->place] = PyLong_FromSsize_t(before ? PyList_GET_SIZE(before) + 1 : 1);
+        Py_ssize_t count_before = before && PyList_CheckExact(before) ? PyList_GET_SIZE(before) : 0;
+        within[shape->place] = PyLong_FromSsize_t(count_before + 1);
         if (within[shape->place] == NULL) {
             clear(within, count);
             return FAILED;
