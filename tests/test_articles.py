@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import dataclasses
 import datetime as dt
 import gzip
@@ -852,6 +853,65 @@ def assert_agreed(data: bytes) -> None:
     fast = regular_record(data)
     if fast is not None:
         assert fast == by_tree(data)
+
+
+def moved(root: ET.Element, kind: str, at: float, other: float, said: str) -> None:
+    """One change of a tree, at a place from 0 to 1."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+    children = list(parents)
+    element = children[int(at * (len(children) - 1))]
+    target = children[int(other * (len(children) - 1))]
+    around = parents[element]
+    if kind == "double":
+        around.insert(int(other * len(around)), copy.deepcopy(element))
+    elif kind == "drop":
+        around.remove(element)
+    elif kind == "turn":
+        around[:] = reversed(around)
+    elif kind == "elsewhere":
+        target.append(copy.deepcopy(element))
+    elif kind == "say" and element.attrib:
+        element.set(sorted(element.attrib)[0], said)
+    elif kind == "write" and not len(element):
+        element.text = said
+
+
+SAID = (
+    "",
+    "Y",
+    "N",
+    "doi",
+    "pubmed",
+    "pmc",
+    "pmcid",
+    "NLM",
+    "1",
+    "0",
+    "ORCID",
+    " a  b\n",
+    "&",
+    "é",
+)
+
+
+@fast
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("double", "drop", "turn", "elsewhere", "say", "write")),
+            st.floats(0, 1),
+            st.floats(0, 1),
+            st.sampled_from(SAID),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_whatever_is_moved_doubled_or_dropped_both_readers_agree(changes):
+    root = ET.fromstring(FULL.replace("<mml:", "<").replace("</mml:", "</"))
+    for change in changes:
+        moved(root, *change)
+    assert_agreed(ET.tostring(root, encoding="unicode").encode())
 
 
 @fast
