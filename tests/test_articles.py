@@ -12,12 +12,15 @@ import json
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -921,6 +924,14 @@ def test_a_reference_within_a_text_is_not_taken_for_its_words():
     assert data != FULL.encode()
     assert len(by_tree(data).references) == len(by_tree(FULL.encode()).references) + 1
     assert regular_record(data) is None
+
+
+def test_the_reader_is_compiled_wherever_it_can_be():
+    """Or its tests would be passed over, and nobody would know that it does not build."""
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    if not shutil.which("cc") or not header.is_file():
+        pytest.skip("there is no C compiler, or Python is without its headers")
+    assert COMPILED
 
 
 def test_without_the_compiled_reader_the_parser_reads_everything(tmp_path, full):
