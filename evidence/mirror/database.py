@@ -15,6 +15,7 @@ from pathlib import Path
 from evidence.errors import StoreError
 from evidence.mirror.bodies import SHAPE, Shape
 from evidence.mirror.rows import OTHER, TIAB
+from evidence.sqlite import set_journal
 
 FORMAT = 1  # of the tables; another number is another mirror
 BUSY_S = 600.0  # a file takes some seconds; another process that adds one is waited for
@@ -149,7 +150,7 @@ def connect(
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA mmap_size = 4294967296")
             if make:
-                _begin(db, kind)
+                _begin(db, kind, busy_s)
             _check(db, kind)
             if kind.is_indexed:
                 db.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (main, facts, row)")
@@ -175,13 +176,13 @@ def _check(db: sqlite3.Connection, kind: Kind) -> None:
         raise sqlite3.DatabaseError("it was made by another version; build it again")
 
 
-def _begin(db: sqlite3.Connection, kind: Kind) -> None:
+def _begin(db: sqlite3.Connection, kind: Kind, busy_s: float) -> None:
     if db.execute("PRAGMA application_id").fetchone() != (0,):
         return
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise sqlite3.DatabaseError("it is not a mirror")
     db.execute("PRAGMA page_size = 8192")
-    db.execute(f"PRAGMA journal_mode = {kind.journal}")
+    set_journal(db, kind.journal, wait_s=busy_s)
     with transaction(db):
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             for statement in kind.schema.split(";\n"):

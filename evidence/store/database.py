@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evidence.errors import StoreError
+from evidence.sqlite import set_journal
 from evidence.store.schema import MIGRATIONS
 
 BUSY_S = 30.0  # how long to wait for another process that is writing
@@ -26,7 +27,7 @@ class Database:
             self._db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
         try:
             with self._faults():
-                self._db.execute("PRAGMA journal_mode = WAL")
+                set_journal(self._db, "WAL", wait_s=busy_s)
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
             self._migrate()
