@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import csv
 import io
 import json
@@ -45,7 +46,7 @@ def server() -> Iterator[EutilsServer]:
 
 @pytest.fixture
 def works() -> Iterator[SourcesServer]:
-    with SourcesServer([], [WORK]) as server:
+    with SourcesServer([], [copy.deepcopy(WORK)]) as server:
         yield server
 
 

@@ -265,6 +265,14 @@ def test_labels_as_asreview_writes_them_are_known(tmp_path: Path, head: str):
     assert read_labelled(path).labels == (True, False)
 
 
+def test_a_long_abstract_is_read_and_other_readers_keep_their_limit(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text(table([(1, "A", "word " * 40_000, 1), (2, "B", "y", 0)]))
+    before = csv.field_size_limit()
+    assert len(read_labelled(path).records[0].abstract) == 199_999
+    assert csv.field_size_limit() == before
+
+
 def test_records_without_a_label_are_counted_and_left_out(tmp_path: Path):
     path = tmp_path / "x.csv"
     path.write_text(table([(1, "A", "x", 1), (2, "B", "y", ""), (3, "C", "z", -1)]))

@@ -160,8 +160,8 @@ def _table(
     text = text.removeprefix("\ufeff")
     head = text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
     delimiter = max(",;\t", key=head.count)
-    csv.field_size_limit(2**31 - 1)  # an abstract may be long; the default allows 131,072 letters
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    before = csv.field_size_limit(2**31 - 1)  # an abstract may be longer than 131,072 letters
     try:
         names = [_heading(cell) for cell in next((row for row in rows if any(row)), [])]
         looked_for = (_heading(wanted),) if wanted else LABELS
@@ -179,6 +179,8 @@ def _table(
             found.append((_record(own or str(number), cells), _SAID.get(said)))
     except csv.Error as fault:
         raise SchemaError(f"{name} is no sound CSV: {fault}") from None
+    finally:
+        csv.field_size_limit(before)  # it is one for all of Python
     if faults:
         raise _no_labels(faults, name)
     guessed = used in ("cp1252", "latin-1")
