@@ -224,7 +224,6 @@ def _cited_id_kind(given: str) -> str:
 DAYS = Known(_day, 4096)
 PUBLISHED = Known(_published, 4096)
 JOURNALS = Known(_journal, 8192)
-LANGUAGES = Known(", ".join, 1024)
 KINDS = Known(_kinds, 8192)
 CHEMICALS = Known(_chemical, 16384)
 HEADINGS = Known(_heading, 65536)
