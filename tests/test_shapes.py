@@ -23,24 +23,25 @@ if not COMPILED:
 from evidence.pubmed._shapes import PARTS, TEXT, WHOLE, Shape
 from tests.full_record import FULL
 
+NOTHING_SAID: dict[str, Any] = {
+    "slots": (0,),
+    "many": False,
+    "required": False,
+    "known": None,
+    "given": None,
+    "given_slots": (-1,),
+    "usual": None,
+    "exact": None,
+    "made": None,
+    "defaults": (),
+    "text": -1,
+    "place": -1,
+    "needs": -1,
+}
+
 
 def shape(name: str, content: int, *parts: Shape, **more: Any) -> Shape:
-    usual: dict[str, Any] = {
-        "slots": (0,),
-        "many": False,
-        "required": False,
-        "known": None,
-        "given": None,
-        "given_slots": (-1,),
-        "usual": None,
-        "exact": None,
-        "made": None,
-        "defaults": (),
-        "text": -1,
-        "place": -1,
-        "needs": -1,
-    }
-    return Shape(name=name.encode(), content=content, parts=parts, **{**usual, **more})
+    return Shape(name=name.encode(), content=content, parts=parts, **{**NOTHING_SAID, **more})
 
 
 def around(*parts: Shape, defaults: tuple[Any, ...], **more: Any) -> Shape:
@@ -391,24 +392,7 @@ def test_reading_keeps_nothing():
     ],
 )
 def test_a_shape_that_would_write_outside_of_its_tuple_is_refused(more, why):
-    fields: dict[str, Any] = {
-        "name": b"x",
-        "content": PARTS,
-        "slots": (0,),
-        "many": False,
-        "required": False,
-        "known": None,
-        "given": None,
-        "given_slots": (-1,),
-        "usual": None,
-        "exact": None,
-        "parts": (),
-        "made": None,
-        "defaults": (),
-        "text": -1,
-        "place": -1,
-        "needs": -1,
-    }
+    fields = {"name": b"x", "content": PARTS, "parts": (), **NOTHING_SAID}
     with pytest.raises(ValueError, match=why):
         Shape(**{**fields, **more})
 
