@@ -862,6 +862,8 @@ def moved(root: ET.Element, kind: str, at: float, other: float, said: str) -> No
     """One change of a tree, at a place from 0 to 1."""
     parents = {child: parent for parent in root.iter() for child in parent}
     children = list(parents)
+    if not children:  # all was dropped before
+        return
     element = children[int(at * (len(children) - 1))]
     target = children[int(other * (len(children) - 1))]
     around = parents[element]

@@ -472,20 +472,30 @@ parts(Reader *reader, const Shape *shape, PyObject **frame)
     return (seen & shape->awaited) == shape->awaited ? READ : DECLINED;
 }
 
+/* Pass the end tag of an element; gives where it begins, NULL if there is none. `tags` says whether
+   other tags stand before it. */
+static const char *
+pass_end(Reader *reader, const Shape *shape, bool *tags)
+{
+    *tags = false;
+    for (const char *p = reader->at; (p = memchr(p, '<', (size_t)(reader->end - p))) != NULL; p++) {
+        Py_ssize_t length = end_tag(reader, p, shape);
+        if (length) {
+            reader->at = p + length;
+            return p;
+        }
+        *tags = true;
+    }
+    return NULL;
+}
+
 /* An element as text, looked up as a whole. */
 static Outcome
 whole(Reader *reader, const Shape *shape, const char *start, PyObject **value)
 {
-    const char *p = reader->at;
-    Py_ssize_t length = 0;
-    for (;; p++) {
-        p = memchr(p, '<', (size_t)(reader->end - p));
-        if (p == NULL)
-            return DECLINED;
-        if ((length = end_tag(reader, p, shape)))
-            break;
-    }
-    reader->at = p + length;
+    bool tags;
+    if (pass_end(reader, shape, &tags) == NULL)
+        return DECLINED;
     PyObject *text = PyUnicode_DecodeUTF8(start, reader->at - start, "strict");
     if (text == NULL || shape->known == NULL)
         *value = text;
@@ -500,18 +510,9 @@ whole(Reader *reader, const Shape *shape, const char *start, PyObject **value)
 static Outcome
 text_within(Reader *reader, const Shape *shape, PyObject **value)
 {
-    const char *from = reader->at, *p = from;
-    Py_ssize_t length = 0;
-    bool tags = false;
-    for (;; p++, tags = true) {
-        p = memchr(p, '<', (size_t)(reader->end - p));
-        if (p == NULL)
-            return DECLINED;
-        if ((length = end_tag(reader, p, shape)))
-            break;
-    }
-    reader->at = p + length;
-    return text_between(reader, from, p, tags, value);
+    bool tags;
+    const char *from = reader->at, *to = pass_end(reader, shape, &tags);
+    return to ? text_between(reader, from, to, tags, value) : DECLINED;
 }
 
 /* What stands within an element; `frame` is the one that its attributes and parts go to. */

@@ -171,7 +171,7 @@ class Order:
             try:
                 if engine is not None and self._behind(engine, EVERY if news or tasks else 1):
                     self._look_out(engine)
-            except Exception:
+            except Exception:  # the order is published; what it lacks is how much remains
                 self._failed()
 
     def _failed(self) -> None:

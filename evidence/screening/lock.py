@@ -14,7 +14,7 @@ from evidence.errors import ToolkitError
 try:
     import fcntl
 except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 WAIT = 20.0  # seconds; a writer holds the lock for some milliseconds
 _PAUSE = 0.005
